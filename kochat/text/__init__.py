@@ -1,0 +1,1 @@
+"""Pure functions over text: one Unicode form, particles, the prompt template, cleaning rules."""

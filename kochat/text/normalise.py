@@ -1,0 +1,64 @@
+"""Bring Korean text to one Unicode form without changing what a reader sees.
+
+NFC and never NFKC: NFKC turns the compatibility jamo of ㅋㅋ and ㅠㅠ, which are language, into conjoining jamo, which
+fonts draw as stray pieces. Tokenizers with an NFKC normaliser (KoGPT2's) do just that, so :func:`display` maps the
+pieces back.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_MODERN_JAMO = (*range(0x1100, 0x1113), *range(0x1161, 0x1176), *range(0x11A8, 0x11C3))
+_TO_COMPATIBILITY = {
+    code: unicodedata.lookup("HANGUL LETTER " + unicodedata.name(chr(code)).split(" ", 2)[2]) for code in _MODERN_JAMO
+}
+# Runs with an archaic letter are left whole: taking 옛한글 apart would destroy it.
+_JAMO_RUN = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]+")
+_LINE_BREAK = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+# Controls but tab and newline, soft hyphen, zero-width and direction marks, invisible fillers, BOM, lone surrogates.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff"
+    "\uffa0\ufff9-\ufffb\ud800-\udfff]"
+)
+# A zero-width joiner holds an emoji family together; anywhere else it is dirt.
+_STRAY_JOINER = re.compile(
+    "(?<![\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d+|\u200d+(?![\u2600-\u27bf\U0001f000-\U0001faff])"
+)
+
+
+def display(text: str) -> str:
+    """Return NFC text in which lone conjoining jamo are compatibility jamo again (ᄏᄏ -> ㅋㅋ).
+
+    Use it on every decoded answer, before it is shown or scored. Runs with archaic letters are kept.
+    """
+    if text.isascii():
+        return text
+    return _JAMO_RUN.sub(_run_to_compatibility, unicodedata.normalize("NFC", text))
+
+
+def _run_to_compatibility(match: re.Match[str]) -> str:
+    run = match.group()
+    return run.translate(_TO_COMPATIBILITY) if all(ord(char) in _TO_COMPATIBILITY for char in run) else run
+
+
+def normalise(text: str) -> str:
+    r"""Return `text` in the one form that all of kochat compares and stores.
+
+    Line breaks become ``\n``; control, zero-width and direction characters and lone surrogates go; the rest is
+    :func:`display` form. Idempotent. Spaces, case, quotes and punctuation are left to the cleaning rules.
+    """
+    text = _LINE_BREAK.sub("\n", text)
+    text = _STRAY_JOINER.sub("", _INVISIBLE.sub("", text))
+    return display(text)
+
+
+def prompt_key(prompt: str) -> str:
+    """Return what identifies a prompt: its letters and digits, case-folded, in NFC.
+
+    Spaces, quotes, punctuation and invisible characters do not count, so a prompt has the same key before and after
+    cleaning, and with or without its question mark. A prompt without any letter or digit is its own text, no spaces.
+    """
+    text = unicodedata.normalize("NFC", normalise(prompt).casefold())
+    return "".join(filter(str.isalnum, text)) or "".join(text.split())
