@@ -1,0 +1,26 @@
+"""Pure functions, tensors in and tensors out: masking, log-probabilities, KL, advantages and losses."""
+
+from kochat.functional.advantages import gae, shaped_rewards
+from kochat.functional.kl import KL_KINDS, kl_estimate
+from kochat.functional.logprobs import entropy, token_logprobs
+from kochat.functional.losses import causal_lm_loss, pairwise_ranking_loss, ppo_policy_loss, value_loss
+from kochat.functional.masking import length_mask, masked_mean, masked_whiten, position_ids, span_mask, zero_masked
+
+__all__ = [
+    "KL_KINDS",
+    "causal_lm_loss",
+    "entropy",
+    "gae",
+    "kl_estimate",
+    "length_mask",
+    "masked_mean",
+    "masked_whiten",
+    "pairwise_ranking_loss",
+    "position_ids",
+    "ppo_policy_loss",
+    "shaped_rewards",
+    "span_mask",
+    "token_logprobs",
+    "value_loss",
+    "zero_masked",
+]

@@ -1,0 +1,132 @@
+"""The losses of the three stages: next-token prediction, preference ranking, and PPO's policy and value.
+
+Every loss takes ``num_tokens``, the count to divide by where a batch is only a part (see ``masked_mean``): then the
+parts' losses and gradients add up to those of the whole.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kochat.functional.logprobs import token_logprobs
+from kochat.functional.masking import masked_mean, zero_masked
+
+
+def causal_lm_loss(
+    logits: Tensor, input_ids: Tensor, target_mask: Tensor, *, num_tokens: Tensor | float | None = None
+) -> Tensor:
+    """Average -log p(token | tokens before it) over the target tokens.
+
+    The shift is made here: slot j of the logits predicts token j + 1. A target in slot 0 has nothing to be predicted
+    from and is not counted. Only the targets' logits are normalised, so prompts and pads cost no memory over the vocabulary.
+
+    Args:
+        logits: The model's output on ``input_ids``, shape: (b, t, vocab).
+        input_ids: Token ids, shape: (b, t).
+        target_mask: True on tokens to be learned (completion and EOS), shape: (b, t).
+        num_tokens: Count of targets to divide by, ``target_mask[:, 1:].sum()`` of the whole batch. Default: the mask's.
+
+    Returns:
+        Mean nats per target token, shape: ().
+    """
+    targets = target_mask[:, 1:]
+    logprobs = token_logprobs(logits[:, :-1][targets], input_ids[:, 1:][targets])
+    count = targets.sum().clamp(min=1) if num_tokens is None else num_tokens
+    return -logprobs.sum() / count
+
+
+def pairwise_ranking_loss(
+    chosen: Tensor, rejected: Tensor, margin: float | Tensor = 0.0, *, num_tokens: Tensor | float | None = None
+) -> Tensor:
+    """Average -log sigmoid(chosen - rejected - margin) over pairs (Bradley-Terry; Ouyang et al. 2022, eq. 1).
+
+    Args:
+        chosen: Scores of the better answers, shape: (p,).
+        rejected: Scores of the worse answers, shape: (p,).
+        margin: By how much the better should lead, one number or one a pair, shape: (p,).
+        num_tokens: Count of *pairs* to divide by. Default: p (at least 1).
+
+    Returns:
+        Mean nats per pair, log 2 where the scores are equal and the margin 0, shape: ().
+
+    Raises:
+        ValueError: The shapes differ (broadcasting would compare every pair with every other).
+    """
+    if chosen.shape != rejected.shape:
+        raise ValueError(f"chosen of shape {tuple(chosen.shape)} and rejected {tuple(rejected.shape)} must be alike")
+    # softplus(-x) = -log sigmoid(x), finite for large |x|.
+    losses = F.softplus(margin - (chosen - rejected))
+    return losses.sum() / (max(losses.numel(), 1) if num_tokens is None else num_tokens)
+
+
+def ppo_policy_loss(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    clip_range: float,
+    *,
+    num_tokens: Tensor | float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Compute PPO's clipped surrogate loss.
+
+    With ratio = exp(logprobs - old_logprobs), the mean under the mask of
+    max(-A * ratio, -A * clip(ratio, 1 - clip_range, 1 + clip_range)) (Schulman et al. 2017, arXiv:1707.06347, eq. 7).
+
+    Args:
+        logprobs: Of the sampled tokens under the policy being trained, shape: (b, t).
+        old_logprobs: Of the same tokens when they were sampled, shape: (b, t).
+        advantages: A_t, usually whitened, shape: (b, t).
+        mask: True on generated tokens, shape: (b, t).
+        clip_range: How far the ratio may leave 1 with effect.
+        num_tokens: Count of tokens to divide both results by. Default: the mask's.
+
+    Returns:
+        The loss, shape: (); and clip_fraction, the share of tokens whose ratio is outside 1 +- clip_range, without
+        gradient, shape: ().
+    """
+    ratio = torch.exp(zero_masked(logprobs, mask) - zero_masked(old_logprobs, mask))
+    advantages = zero_masked(advantages, mask)
+    clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
+    loss = masked_mean(torch.maximum(-advantages * ratio, -advantages * clipped), mask, num_tokens=num_tokens)
+    outside = (ratio.detach() - 1).abs() > clip_range
+    return loss, masked_mean(outside.to(ratio.dtype), mask, num_tokens=num_tokens)
+
+
+def value_loss(
+    values: Tensor,
+    old_values: Tensor,
+    returns: Tensor,
+    mask: Tensor,
+    clip_range: float,
+    *,
+    num_tokens: Tensor | float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Compute the critic's clipped squared error.
+
+    0.5 * mean under the mask of max((V - R)^2, (V_clip - R)^2) with V_clip = V_old + clip(V - V_old, -clip_range,
+    clip_range): an update that leaves the range earns nothing (as in OpenAI's baselines ``ppo2``; not in the paper).
+
+    Args:
+        values: V_t of the critic being trained, shape: (b, t).
+        old_values: V_t at the rollout, shape: (b, t).
+        returns: R_t, the targets, shape: (b, t).
+        mask: True on generated tokens, shape: (b, t).
+        clip_range: How far V may leave V_old with effect, in units of the reward; ``math.inf`` turns clipping off.
+        num_tokens: Count of tokens to divide both results by. Default: the mask's.
+
+    Returns:
+        The loss, shape: (); and clip_fraction, the share of tokens with |V - V_old| > clip_range, without gradient,
+        shape: ().
+    """
+    values, old_values, returns = (zero_masked(x, mask) for x in (values, old_values, returns))
+    change = values - old_values
+    clipped = old_values + change.clamp(-clip_range, clip_range)
+    squared = torch.maximum((values - returns) ** 2, (clipped - returns) ** 2)
+    outside = change.detach().abs() > clip_range
+    return (
+        0.5 * masked_mean(squared, mask, num_tokens=num_tokens),
+        masked_mean(outside.to(values.dtype), mask, num_tokens=num_tokens),
+    )
