@@ -20,7 +20,7 @@ def causal_lm_loss(
     """Average -log p(token | tokens before it) over the target tokens.
 
     The shift is made here: slot j of the logits predicts token j + 1. A target in slot 0 has nothing to be predicted
-    from and is not counted. Only the targets' logits are normalised, so prompts and pads cost no memory over the vocabulary.
+    from and is not counted. Only the targets' logits are normalised: prompts and pads cost no memory.
 
     Args:
         logits: The model's output on ``input_ids``, shape: (b, t, vocab).
