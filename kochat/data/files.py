@@ -1,0 +1,76 @@
+"""Open data files by suffix, digest them, and say what to do when one is missing."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import lzma
+from pathlib import Path
+from typing import IO
+
+from kochat.errors import UserError
+
+SFT_FILE = "kochatgpt_1_SFT.jsonl"
+PREFERENCE_FILE = "kochatgpt_2_RM.jsonl"
+PROMPT_FILE = "kochatgpt_3_PPO.jsonl"
+CORPUS_FILE = "corpus.jsonl"
+TEST_FILE = "test.jsonl"
+TEST_PREFERENCE_FILE = "test_preferences.jsonl"
+MANIFEST_FILE = "manifest.json"
+COMPRESSED_SUFFIXES = (".xz", ".gz")
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open `path` for reading bytes, decompressing ``.gz`` and ``.xz``. UserError if that cannot be done."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file; {remedy(path)}")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, a data file is needed; name the file inside it")
+    try:
+        if path.suffix == ".gz":
+            return gzip.open(path, "rb")
+        if path.suffix == ".xz":
+            return lzma.open(path, "rb")
+        return path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
+
+
+def open_for_writing(path: Path) -> IO[str]:
+    """Open `path` for writing UTF-8 text, compressing by suffix; the same text always gives the same bytes."""
+    if path.suffix == ".gz":  # the header's time stamp is set to 0, or no two runs would agree
+        return io.TextIOWrapper(gzip.GzipFile(path, "wb", mtime=0), encoding="utf-8", newline="\n")
+    if path.suffix == ".xz":
+        return lzma.open(path, "wt", encoding="utf-8", newline="\n", preset=1)
+    return path.open("w", encoding="utf-8", newline="\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as they lie on disk, in hex."""
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def with_compressed(path: Path) -> Path:
+    """Return `path`, or its ``.xz`` or ``.gz`` twin where only that exists."""
+    if path.exists():
+        return path
+    twins = (path.with_name(path.name + suffix) for suffix in COMPRESSED_SUFFIXES)
+    return next((twin for twin in twins if twin.exists()), path)
+
+
+def remedy(path: Path) -> str:
+    """Return the advice for a missing file: the command that makes it, where one does."""
+    if path.parent.name == "v2":
+        data_dir = path.parent.parent
+        return f"make it with: python -m kochat clean {data_dir / 'v1'} --out {data_dir / 'v2'}"
+    if path.name in (SFT_FILE, PREFERENCE_FILE, PROMPT_FILE):
+        return (
+            f"put KoChatGPT's three files into {path.parent}, or fetch them with: "
+            f"python -m kochat clean --download {path.parent}"
+        )
+    return "check the path"
