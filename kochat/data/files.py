@@ -7,7 +7,7 @@ import hashlib
 import io
 import lzma
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from kochat.errors import UserError
 
@@ -29,7 +29,7 @@ def open_bytes(path: Path) -> IO[bytes]:
         raise UserError(f"{path}: is a folder, a data file is needed; name the file inside it")
     try:
         if path.suffix == ".gz":
-            return gzip.open(path, "rb")
+            return cast(IO[bytes], gzip.open(path, "rb"))
         if path.suffix == ".xz":
             return lzma.open(path, "rb")
         return path.open("rb")
