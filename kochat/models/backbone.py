@@ -1,0 +1,148 @@
+"""Find model folders and load base models from them: the hub's layouts, safetensors or ``.bin`` (never unpickled code)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+
+from kochat.errors import UserError
+from kochat.runs import require_source
+
+Kind = Literal["lm", "value"]
+ADAPTER_CONFIG = "adapter_config.json"
+_SMALL_FILES = ["*.json", "*.model", "*.txt", "*.safetensors"]
+
+
+def model_folder(field: str, value: str) -> Path:
+    """Return the local folder of a stage's input, fetching a hub id when it is one.
+
+    Raises:
+        UserError: naming ``field`` and the remedy, when there is no such folder, run or hub model.
+    """
+    source = require_source(field, value)
+    return source.directory if source.directory is not None else _fetch_from_hub(field, value)
+
+
+def _fetch_from_hub(field: str, repo_id: str) -> Path:
+    """Download a model from the hub: configuration, tokenizer and safetensors; ``.bin`` weights only where there are no others."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(repo_id, allow_patterns=_SMALL_FILES))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(repo_id, allow_patterns=[*_SMALL_FILES, "*.bin"]))
+    except Exception as error:  # the hub's client raises many kinds: offline, unknown, gated
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"{field}: {repo_id!r} is neither in the local cache nor could it be fetched ({reason}); connect to the network, or give "
+            f"a local model: --model.base DIRECTORY_OR_RUN"
+        ) from error
+    return folder
+
+
+def is_adapter(folder: Path) -> bool:
+    """Tell whether a folder holds a PEFT adapter and not a whole model."""
+    return (folder / ADAPTER_CONFIG).is_file()
+
+
+def load_config(folder: Path) -> PretrainedConfig:
+    """Read a model folder's configuration with every dropout set to 0.
+
+    Dropout makes two forward passes differ, which PPO's ratio and KL at step 0 must not; kochat regularises by early
+    stopping and LoRA rank instead.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder}: no config.json; give the folder of a Hugging Face model")
+    config = AutoConfig.from_pretrained(str(folder))
+    for name in vars(config):
+        if name.endswith(("dropout", "_pdrop")) and isinstance(getattr(config, name), float):
+            setattr(config, name, 0.0)
+    return config
+
+
+def load_base(folder: Path, kind: Kind) -> PreTrainedModel:
+    """Load a whole model in float32, in eval mode, without dropout: with its LM head, or with a fresh scalar head (``value``).
+
+    Raises:
+        UserError: when the folder holds an adapter, no weights, or weights that do not fit the configuration.
+    """
+    if is_adapter(folder):
+        raise UserError(f"{folder}: holds an adapter; give the base model that it was trained on")
+    config = load_config(folder)
+    if kind == "value":
+        config.num_labels = 1
+    auto = AutoModelForCausalLM if kind == "lm" else AutoModelForSequenceClassification
+    try:
+        model, info = auto.from_pretrained(str(folder), config=config, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError(f"{folder}: the weights could not be loaded: {str(error).splitlines()[0]}") from error
+    missing = {key for key in info["missing_keys"] if not key.startswith("score.")}
+    if missing and not _only_tied(model, missing):
+        raise UserError(
+            f"{folder}: the weights lack {len(missing)} tensors, {min(missing)!r} first; the download is incomplete"
+        )
+    return model.eval()
+
+
+def _only_tied(model: PreTrainedModel, missing: set[str]) -> bool:
+    """Tell whether the missing tensors are only output embeddings tied to the input's."""
+    return bool(getattr(model.config, "tie_word_embeddings", False)) and missing <= {
+        "lm_head.weight",
+        "embed_out.weight",
+    }
+
+
+def small_gpt2(
+    vocab_size: int, eos_token_id: int, pad_token_id: int, layers: int, hidden: int, heads: int, positions: int
+):
+    """Build a small randomly initialised GPT-2 language model without dropout."""
+    config = GPT2Config(
+        vocab_size=vocab_size,
+        n_layer=layers,
+        n_embd=hidden,
+        n_head=heads,
+        n_positions=positions,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=eos_token_id,
+        eos_token_id=eos_token_id,
+        pad_token_id=pad_token_id,
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
+def backbone_of(model: nn.Module) -> nn.Module:
+    """Return the part of a model that makes hidden states (GPT-2's ``transformer``, Llama's ``model``), adapters included."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    return base.base_model  # type: ignore[return-value]
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Return a SHA-256 (hex, 16 characters) over the backbone's weights, whatever head sits on it."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(backbone_of(model).state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def adapter_base(folder: Path) -> str:
+    """Return where an adapter's base model was, as its configuration says."""
+    content = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    return str(content["base_model_name_or_path"])

@@ -1,0 +1,165 @@
+"""Attach LoRA adapters (Hu et al. 2021, arXiv:2106.09685), several on one base, and switch between them.
+
+Rank r adds ``(alpha / r) * B A`` to each target weight. ``alpha = alpha_over_rank * rank``, so that the scale is the same at every
+rank and rank alone is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from peft.utils import get_peft_model_state_dict
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from kochat.errors import UserError
+
+
+@dataclass
+class LoraSettings:
+    """What LoRA wraps and how strongly.
+
+    Args:
+        rank: inner dimension; 0 means full fine-tuning (no adapter).
+        alpha_over_rank: the scale alpha / rank of the adapter's output.
+        targets: names (endings) of the layers to wrap. GPT-2's are Conv1D layers: c_attn, c_proj, c_fc.
+        dropout: dropout on the adapter's input.
+    """
+
+    rank: int = 0
+    alpha_over_rank: float = 2.0
+    targets: list[str] = field(default_factory=lambda: ["c_attn", "c_proj", "c_fc"])
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant."""
+        if self.rank < 0:
+            raise UserError(f"model.lora.rank={self.rank} is negative; 0 trains all weights, 8 or 16 an adapter")
+
+
+def matching_layers(model: nn.Module, targets: list[str]) -> dict[str, nn.Module]:
+    """Find the linear layers (nn.Linear, GPT-2's Conv1D) whose name is, or ends in, one of ``targets``.
+
+    Raises:
+        UserError: when a target matches nothing; the message lists the names that exist.
+    """
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, Conv1D))}
+    endings = {name: name.rsplit(".", 1)[-1] for name in layers}
+    for target in targets:
+        if not any(name == target or name.endswith("." + target) for name in layers):
+            available = ", ".join(sorted(set(endings.values())))
+            raise UserError(
+                f"model.lora.targets: {target!r} matches no linear layer of this model; it has: {available}"
+            )
+    return {n: layer for n, layer in layers.items() if any(n == t or n.endswith("." + t) for t in targets)}
+
+
+def lora_parameter_count(layers: dict[str, nn.Module], rank: int) -> int:
+    """Return the closed form: the sum over layers of rank * (inputs + outputs)."""
+    return sum(rank * sum(layer.weight.shape) for layer in layers.values())  # type: ignore[operator, arg-type]
+
+
+def lora_config(model: nn.Module, settings: LoraSettings, task_type: str = "CAUSAL_LM") -> LoraConfig:
+    """Build PEFT's config for ``settings`` on ``model``."""
+    layers = matching_layers(model, settings.targets)
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha_over_rank * settings.rank,  # type: ignore[arg-type]
+        lora_dropout=settings.dropout,
+        target_modules=sorted(settings.targets),
+        fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in layers.values()),
+        task_type=task_type,
+    )
+
+
+def add_adapter(model: PreTrainedModel | PeftModel, name: str, config: LoraConfig) -> PeftModel:
+    """Add an adapter under ``name`` and check that every layer meant has it.
+
+    Raises:
+        UserError: when a target matches nothing.
+        RuntimeError: when the attached parameters differ from the closed form.
+    """
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    layers = _original_layers(base, list(config.target_modules))  # type: ignore[arg-type]
+    if isinstance(model, PeftModel):
+        model.add_adapter(name, config)
+    else:
+        model = get_peft_model(model, config, adapter_name=name, autocast_adapter_dtype=False)
+    expected = lora_parameter_count(layers, config.r)
+    attached = sum(p.numel() for p in adapter_parameters(model, name))
+    if attached != expected:
+        raise RuntimeError(f"adapter {name!r} has {attached} parameters where {expected} were meant")
+    return model
+
+
+def _original_layers(base: nn.Module, targets: list[str]) -> dict[str, nn.Module]:
+    """Find target layers on a model that may carry adapters already, looking through the LoRA wrappers."""
+    wrapped = {n: layer.base_layer for n, layer in base.named_modules() if isinstance(layer, LoraLayer)}
+    chosen = {n: layer for n, layer in wrapped.items() if any(n.endswith("." + t) or n == t for t in targets)}
+    return chosen or matching_layers(base, targets)
+
+
+def adapter_parameters(model: nn.Module, name: str) -> list[nn.Parameter]:
+    """List the parameters of the adapter ``name``, in module order."""
+    return [p for key, p in model.named_parameters() if f".lora_A.{name}." in key or f".lora_B.{name}." in key]
+
+
+def set_trainable(model: nn.Module, names: set[str]) -> None:
+    """Make exactly the adapters in ``names`` trainable and freeze everything else in ``model``."""
+    model.requires_grad_(False)
+    for name in names:
+        for parameter in adapter_parameters(model, name):
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def use_adapter(model: nn.Module, name: str | None) -> Iterator[None]:
+    """Run the block with the adapter ``name`` active (None: the bare base), and restore what was active, also on errors.
+
+    PEFT's own ``set_adapter`` also flips ``requires_grad``, which would freeze the policy whenever the critic runs; this switches the
+    forward pass alone.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    before = [(layer._active_adapter, layer._disable_adapters) for layer in layers]
+    try:
+        for layer in layers:
+            layer._disable_adapters = name is None
+            if name is not None:
+                layer._active_adapter = [name]
+        yield
+    finally:
+        for layer, (active, disabled) in zip(layers, before, strict=True):
+            layer._active_adapter, layer._disable_adapters = active, disabled
+
+
+def adapter_state(model: PeftModel, name: str) -> dict[str, torch.Tensor]:
+    """Return the adapter's weights under PEFT's file names (``base_model.model.....lora_A.weight``)."""
+    state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    return {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
+
+
+def load_adapter_state(model: PeftModel, name: str, state: dict[str, torch.Tensor], where: str) -> None:
+    """Copy weights saved by `adapter_state` into the adapter ``name``.
+
+    Raises:
+        UserError: when keys or shapes differ in any way; nothing is loaded by halves.
+    """
+    parameters = {}
+    for key, parameter in model.named_parameters():
+        if f".lora_A.{name}." in key or f".lora_B.{name}." in key:
+            parameters[key.replace(f".{name}.", ".")] = parameter
+    if parameters.keys() != state.keys():
+        odd = sorted(parameters.keys() ^ state.keys())
+        raise UserError(f"{where}: the adapter does not fit the model; {len(odd)} keys differ, {odd[0]!r} first")
+    for key, parameter in parameters.items():
+        if parameter.shape != state[key].shape:
+            raise UserError(
+                f"{where}: {key} has shape {tuple(state[key].shape)}, the model wants {tuple(parameter.shape)}"
+            )
+        parameter.data.copy_(state[key])

@@ -1,0 +1,34 @@
+"""Copy an export for use elsewhere, its adapter merged into the base if wished."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from kochat.errors import UserError
+from kochat.models.backbone import is_adapter, model_folder
+from kochat.models.loading import HostPool
+from kochat.models.tokenizer import load_tokenizer
+
+
+def copy_export(model: str, out: Path, merge: bool) -> Path:
+    """Copy a model's folder to ``out``.
+
+    Args:
+        model: a run's name, a folder or a hub id.
+        out: the new folder; must not hold anything yet.
+        merge: turn an adapter on its base into one whole model.
+
+    Raises:
+        UserError: when there is no such model or ``out`` is not empty.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out}: is not empty; give a new folder with --out")
+    folder = model_folder("model", model)
+    if not merge or not is_adapter(folder):
+        shutil.copytree(folder, out, dirs_exist_ok=True)
+        return out
+    merged = HostPool().load("policy", folder).host.merge_and_unload(adapter_names=["policy"])  # type: ignore[operator]
+    merged.save_pretrained(out)
+    load_tokenizer(folder).save_pretrained(out)
+    return out

@@ -1,0 +1,95 @@
+"""Roles: policy, reference, reward model and critic, each a view (host, adapter, head) on a model that others may share.
+
+For LoRA runs all four roles sit on one base in memory: the host is loaded once and every role names its own adapter on it. A
+fully fine-tuned model is a host of its own.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import Cache
+
+from kochat.functional import position_ids
+from kochat.models.backbone import backbone_of
+from kochat.models.lora import adapter_parameters, use_adapter
+from kochat.models.scalar_head import ScalarHead
+
+
+@dataclass
+class Role:
+    """One of the models of RLHF.
+
+    Args:
+        name: policy, reference, reward_model or critic.
+        host: the model that holds the weights, perhaps shared with other roles.
+        adapter: the adapter of ``host`` that is this role's; None when the host's own weights are.
+        head: a scalar head for reward and value roles; None for language models, which use the host's.
+        base_digest: digest of the base's weights under an adapter; empty for whole models.
+    """
+
+    name: str
+    host: nn.Module
+    adapter: str | None = None
+    head: ScalarHead | None = None
+    base_digest: str = ""
+
+    @property
+    def is_value(self) -> bool:
+        """Tell whether this role gives scalars and not tokens."""
+        return self.head is not None
+
+    def active(self) -> AbstractContextManager[None]:
+        """Make this role's adapter the active one for the length of a block."""
+        return use_adapter(self.host, self.adapter) if hasattr(self.host, "peft_config") else nullcontext()
+
+    def hidden(self, input_ids: torch.Tensor, mask: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
+        """Return the last hidden states.
+
+        Args:
+            input_ids: (b, t) the new tokens.
+            mask: (b, cached + t) bool, True on real tokens; positions follow from it (left padding moves nothing).
+            cache: keys and values of the tokens before, extended in place.
+
+        Returns:
+            (b, t, hidden)
+        """
+        positions = position_ids(mask)[:, -input_ids.shape[1] :]
+        with self.active():
+            output = backbone_of(self.host)(
+                input_ids=input_ids,
+                attention_mask=mask.long(),
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+        return output.last_hidden_state
+
+    def project(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Apply the role's head: (..., hidden) -> (..., vocab) logits, or (...) scalars for a value role."""
+        if self.head is not None:
+            return self.head(hidden)
+        return _base(self.host).get_output_embeddings()(hidden)  # type: ignore[operator]
+
+    def forward_from(self, input_ids: torch.Tensor, mask: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Return the head's output at positions start..stop-1 alone, so that no other logits are ever made."""
+        return self.project(self.hidden(input_ids, mask)[:, start:stop])
+
+    def last_scores(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the scalar at each row's last real token, (b,): padding on either side moves nothing."""
+        hidden = self.hidden(input_ids, mask)
+        columns = torch.arange(mask.shape[1], device=mask.device)
+        last = (mask * columns).argmax(dim=1)
+        return self.project(hidden[torch.arange(len(hidden), device=hidden.device), last])
+
+    def parameters(self) -> list[nn.Parameter]:
+        """List the parameters that are this role's own: its adapter's or its host's, and its head's."""
+        own = adapter_parameters(self.host, self.adapter) if self.adapter is not None else list(self.host.parameters())
+        return own + (list(self.head.parameters()) if self.head is not None else [])
+
+
+def _base(host: nn.Module) -> nn.Module:
+    return host.get_base_model() if hasattr(host, "get_base_model") else host  # type: ignore[operator]

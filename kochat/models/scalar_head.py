@@ -1,0 +1,31 @@
+"""The scalar head: one number from a hidden state, as a reward or a value."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class ScalarHead(nn.Linear):
+    """Map hidden states (..., hidden) to scalars (...); the result is float32.
+
+    The reward model's head has no bias, as transformers' sequence classifiers have none; the critic's has one, into which
+    the centring of the reward is folded.
+    """
+
+    def __init__(self, hidden: int, bias: bool = False) -> None:
+        super().__init__(hidden, 1, bias=bias)
+        nn.init.normal_(self.weight, std=(hidden + 1) ** -0.5)
+        if bias:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return (...) float32 scalars."""
+        return super().forward(hidden.to(self.weight.dtype)).squeeze(-1).float()
+
+    def rescaled(self, mean: float, std: float) -> ScalarHead:
+        """Return a head with a bias that gives ``(this head's output - mean) / std``."""
+        head = ScalarHead(self.in_features, bias=True)
+        head.weight.data.copy_(self.weight.data / std)
+        head.bias.data.fill_(-mean / std)
+        return head
