@@ -1,0 +1,43 @@
+"""Answer prompts in the terminal with a trained model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+import torch
+
+from kochat.data.encode import encode_prompt
+from kochat.models.backbone import model_folder
+from kochat.models.loading import HostPool
+from kochat.models.tokenizer import load_tokenizer
+from kochat.rollout import GenerationSettings, decode, generate
+
+
+def chat(model: str, prompts: list[str] | None, temperature: float, max_new_tokens: int) -> None:
+    """Print an answer to each prompt; without ``prompts``, read them from standard input until it ends.
+
+    Raises:
+        UserError: when there is no such model.
+    """
+    folder = model_folder("model", model)
+    tokenizer = load_tokenizer(folder)
+    role = HostPool().load("policy", folder)
+    pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    settings = GenerationSettings(max_new_tokens, temperature, (tokenizer.eos_token_id,), pad)
+    for prompt in prompts or _typed():
+        ids = torch.tensor([encode_prompt(tokenizer, prompt)])
+        result = generate(role, ids, torch.ones_like(ids, dtype=torch.bool), settings)
+        print(decode(tokenizer, result.responses, result.mask)[0], flush=True)
+
+
+def _typed() -> Iterable[str]:
+    """Yield lines from standard input, with a prompt sign where a person types."""
+    while True:
+        if sys.stdin.isatty():
+            print("> ", end="", flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()

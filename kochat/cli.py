@@ -1,0 +1,180 @@
+"""The command line: one function a command, everything heavy imported only by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kochat import __version__
+from kochat.errors import UserError
+
+LIGHTNING = {
+    "fit": "train one stage from a config, then export and evaluate it",
+    "validate": "compute the held-out losses of a config's newest finished run",
+    "test": "answer and score the frozen test set with a config's newest finished run",
+    "predict": "answer the prompts of a config's data with its newest finished run",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and exit status 2."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Raise instead of printing the usage."""
+        raise UserError(f"{message} (see: {self.prog} --help)")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 done; 2 the input is wrong, said in the last line of stderr; 130 interrupted.
+    """
+    args = list(sys.argv[1:] if args is None else args)
+    try:
+        if args and args[0] in LIGHTNING:
+            return _lightning(args)
+        options = build_parser().parse_args(args)
+        if not hasattr(options, "run"):
+            build_parser().print_help()
+            return 0
+        return options.run(options)
+    except UserError as error:
+        message = " ".join(str(error).split())
+        print(f"kochat: error: {message}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("kochat: interrupted; what is finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser() -> Parser:
+    """Build the parser of all commands."""
+    parser = Parser(
+        prog="python -m kochat", description="Train a Korean chat model (SFT, reward model, PPO) and measure each step."
+    )
+    parser.add_argument("--version", action="version", version=f"kochat {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    for name, text in LIGHTNING.items():
+        commands.add_parser(name, help=text, add_help=False)
+    for name, (run, add_arguments) in COMMANDS.items():
+        text = (run.__doc__ or "").strip().splitlines()[0]
+        command = commands.add_parser(name, help=text[0].lower() + text[1:].rstrip("."), description=text)
+        add_arguments(command)
+        command.set_defaults(run=run)
+    return parser
+
+
+def _lightning(args: list[str]) -> int:
+    from kochat.lightning_cli import run_subcommand
+
+    run = run_subcommand(args)
+    if run is not None:
+        print(f"kochat: {run}")
+    return 0
+
+
+def _clean_arguments(parser: Parser) -> None:
+    parser.add_argument("raw", nargs="?", type=Path, help="folder of KoChatGPT's files (v1), or one of them")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the cleaned files (v2)")
+    parser.add_argument("--config", type=Path, help="YAML of thresholds (see configs/data/clean.yaml)")
+    parser.add_argument("--download", action="store_true", help="fetch KoChatGPT's three files into RAW first")
+    parser.add_argument("--sample", action="store_true", help="write the embedded Korean world into RAW first")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the embedded world's generator")
+
+
+def _clean(options: argparse.Namespace) -> int:
+    """Clean raw data (v1) into v2, with counts by rule and file."""
+    from kochat.data.prepare import prepare
+
+    report = prepare(options.raw, options.out, options.config, options.download, options.sample, options.seed)
+    print(report.table())
+    print(f"kochat: {options.out}")
+    return 0
+
+
+def _study_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--config", type=Path, required=True, help="the study's YAML, such as configs/study/quickstart.yaml"
+    )
+    parser.add_argument("--raw", type=Path, help="folder of raw data (v1) in place of the study's own")
+    parser.add_argument("--corpus", type=Path, help="corpus file to pretrain the base on, in place of the study's own")
+    parser.add_argument("--logs_dir", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
+    parser.add_argument("--only", nargs="*", help="run these runs (and no report)")
+    parser.add_argument("--lang", choices=("ko", "en"), default="ko", help="the report's language")
+
+
+def _study(options: argparse.Namespace) -> int:
+    """Run every run of a study, score them on one test set, and write the report."""
+    from kochat.study.runner import run_study
+
+    report = run_study(options.config, options.logs_dir, options.raw, options.corpus, options.only, options.lang)
+    print(f"kochat: {report}")
+    return 0
+
+
+def _report_arguments(parser: Parser) -> None:
+    parser.add_argument("study", type=Path, help="a study's folder, such as lightning_logs/quickstart")
+    parser.add_argument("--lang", choices=("ko", "en"), default="ko", help="the report's language")
+
+
+def _report(options: argparse.Namespace) -> int:
+    """Write report.html and report.md from a study's finished runs."""
+    from kochat.study.report import write_report
+
+    print(f"kochat: {write_report(options.study, options.lang)}")
+    return 0
+
+
+def _model_arguments(parser: Parser) -> None:
+    parser.add_argument("model", help="a run's name, an exported folder, or a hub id")
+    parser.add_argument("--logs_dir", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
+    parser.add_argument("--study", help="the study that the run belongs to")
+
+
+def _chat_arguments(parser: Parser) -> None:
+    _model_arguments(parser)
+    parser.add_argument("--prompt", action="append", help="answer this and exit (may be given several times)")
+    parser.add_argument("--temperature", type=float, default=0.0, help="0 answers greedily")
+    parser.add_argument("--max_new_tokens", type=int, default=128, help="length limit of an answer, in tokens")
+
+
+def _chat(options: argparse.Namespace) -> int:
+    """Answer prompts with a trained model, one line at a time."""
+    from kochat.chat import chat
+    from kochat.runs import run_space
+
+    with run_space(options.logs_dir, options.study):
+        chat(options.model, options.prompt, options.temperature, options.max_new_tokens)
+    return 0
+
+
+def _export_arguments(parser: Parser) -> None:
+    _model_arguments(parser)
+    parser.add_argument("--out", type=Path, required=True, help="the new folder")
+    parser.add_argument("--merge", action="store_true", help="merge the adapter into its base: one whole model")
+
+
+def _export(options: argparse.Namespace) -> int:
+    """Copy a finished run's model to a folder that transformers and peft load."""
+    from kochat.models.merge import copy_export
+    from kochat.runs import run_space
+
+    with run_space(options.logs_dir, options.study):
+        print(f"kochat: {copy_export(options.model, options.out, options.merge)}")
+    return 0
+
+
+COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[Parser], None]]] = {
+    "clean": (_clean, _clean_arguments),
+    "study": (_study, _study_arguments),
+    "report": (_report, _report_arguments),
+    "chat": (_chat, _chat_arguments),
+    "export": (_export, _export_arguments),
+}

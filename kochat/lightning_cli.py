@@ -1,0 +1,287 @@
+"""fit, validate, test and predict: LightningCLI composing a run from YAML pieces, named after its config, finished by ``done.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from jsonargparse import ArgumentError
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+import kochat.callbacks
+import kochat.data
+import kochat.modules
+from kochat import runs
+from kochat.data import ChatDataModule
+from kochat.errors import UserError
+from kochat.modules import BaselineModule, ChatModule
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+_VERSION_VARIABLE = "KOCHAT_RUN_VERSION"  # set by the first rank, inherited by the ranks that Lightning launches
+_NO_PART_OF_A_RUN = ("config", "study", "logs_dir", "skip_finished", "ckpt_path", "verbose")
+
+
+class AlreadyFinished(Exception):  # noqa: N818 - no error
+    """Raised where the run that is asked for is finished already and `--skip_finished true` is set."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(str(run))
+        self.run = run
+
+
+class RunConfig(SaveConfigCallback):
+    """Write ``config.yaml``, everything that the run was made with, into the run's folder."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "overwrite": True})
+
+
+class KochatCLI(LightningCLI):
+    """Parse, check and run one subcommand.
+
+    Args:
+        args: command-line arguments, without the program's name.
+        stack: closed when the command is done; leaves the run space.
+    """
+
+    def __init__(self, args: ArgsType, stack: ExitStack) -> None:
+        self._stack = stack
+        self._started = time.perf_counter()
+        super().__init__(
+            ChatModule,
+            ChatDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            save_config_callback=RunConfig,
+            seed_everything_default=0,
+            parser_kwargs={"exit_on_error": False, "prog": "python -m kochat"},
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what names and places a run."""
+        parser.add_argument(
+            "--name", type=str | None, default=None, help="The run's name; the first config's stem if null."
+        )
+        parser.add_argument("--study", type=str | None, default=None, help="The study that the run belongs to.")
+        parser.add_argument("--logs_dir", type=str, default="lightning_logs", help="The folder of all runs.")
+        parser.add_argument(
+            "--skip_finished", type=bool, default=False, help="Do nothing if this very run is finished."
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Name the run and enter its run space, so that run names in the config resolve."""
+        options = self.config[self.subcommand]
+        configs = options.get("config") or []
+        self.name = options.name or (Path(str(configs[0])).stem if configs else "run")
+        self._stack.enter_context(runs.run_space(options.logs_dir, options.study))
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Check all inputs before a weight is touched, then build the trainer with the run's loggers."""
+        self.fingerprint = self._fingerprint()
+        if self.config[self.subcommand].skip_finished:
+            self._stop_if_finished()
+        self._check_inputs()
+        if self._get(self.config_init, "trainer").get("logger") in (None, True):
+            kwargs["logger"] = self._loggers()
+        return super().instantiate_trainer(**kwargs)
+
+    # Inputs
+
+    def _check_inputs(self) -> None:
+        """List all missing inputs together, each with the command that makes it."""
+        trained = self._trained_run() if self._needs_trained() else None
+        sources = {} if trained else self.model.sources()
+        problems = [problem for field, value in sources.items() if (problem := runs.missing_source(field, value))]
+        if self._needs_trained() and trained is None:
+            problems.append(
+                f"no finished run {self.name!r} under {runs.current_space().folder(self.name)}; "
+                f"make it with: python -m kochat fit --config {runs.config_of(self.name)}"
+            )
+        problems += self.datamodule.missing_inputs()
+        if problems:
+            raise UserError("; ".join(problems))
+        self.model.trained_export = trained
+
+    def _needs_trained(self) -> bool:
+        """Tell whether the subcommand wants trained weights."""
+        return self.subcommand != "fit" and not isinstance(self.model, BaselineModule)
+
+    def _trained_run(self) -> Path | None:
+        """Find the newest finished export of this config."""
+        run = runs.newest_finished(self.name)
+        return run / runs.EXPORT_DIR if run and (run / runs.EXPORT_DIR).is_dir() else None
+
+    # Folder and loggers
+
+    def _folder_name(self) -> str:
+        """Choose the run's folder: version_N for what makes a model (or the baseline), else one named after the subcommand."""
+        folder = runs.current_space().folder(self.name)
+        if self.subcommand != "fit" and self._needs_trained():
+            return f"{self.subcommand}_{len(list(folder.glob(self.subcommand + '_*')))}"
+        return f"version_{runs.next_version(folder)}"
+
+    def _loggers(self) -> list[Any]:
+        """Log to TensorBoard and to metrics.csv, in one folder on all ranks."""
+        folder = runs.current_space().folder(self.name)
+        version = os.environ.get(_VERSION_VARIABLE) or self._folder_name()
+        os.environ[_VERSION_VARIABLE] = version
+        self._stack.callback(os.environ.pop, _VERSION_VARIABLE, None)
+        place = {"save_dir": str(folder.parent), "name": folder.name, "version": version}
+        return [TensorBoardLogger(**place, default_hp_metric=False), CSVLogger(**place)]
+
+    # Finished work
+
+    def _fingerprint(self) -> str:
+        """Digest everything that the run's result follows from: config, data files, and the runs that it starts from."""
+        config = self.parser.dump(self.config, skip_none=False, format="json")
+        content = {k: v for k, v in json.loads(config)[self.subcommand].items() if k not in _NO_PART_OF_A_RUN}
+        upstream = {field: _source_fingerprint(value) for field, value in self.model.sources().items()}
+        data = {path.name: _file_digest(path) for path in self.datamodule.required_files() if path.is_file()}
+        text = json.dumps([self.subcommand, content, upstream, data], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _stop_if_finished(self) -> None:
+        run = runs.newest_finished(self.name)
+        if run is not None and runs.read_done(run).get("fingerprint") == self.fingerprint:
+            raise AlreadyFinished(run)
+
+    # Subcommands
+
+    def after_fit(self) -> None:
+        """Export the model, evaluate it on the frozen test set, and mark the run finished."""
+        self._stop_if_interrupted()
+        run = Path(self.trainer.log_dir)  # type: ignore[arg-type]
+        if self.trainer.is_global_zero:
+            self.model.export(run / runs.EXPORT_DIR)
+        metrics = dict(self.trainer.callback_metrics)
+        self.trainer.strategy.barrier()
+        self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+        self._finish(run, metrics)
+
+    def after_test(self) -> None:
+        """Mark a baseline's evaluation as a finished run."""
+        if isinstance(self.model, BaselineModule):
+            self._finish(Path(self.trainer.log_dir), {})  # type: ignore[arg-type]
+
+    def _stop_if_interrupted(self) -> None:
+        if self.trainer.interrupted:
+            sys.stderr.write(
+                "kochat: interrupted; the run is not finished and starts over when the command is given again\n"
+            )
+            raise SystemExit(130)
+
+    def _finish(self, run: Path, metrics: dict[str, Any]) -> None:
+        """Write ``done.json``, the last file of a run."""
+        if not self.trainer.is_global_zero:
+            return
+        metrics = metrics | dict(self.trainer.callback_metrics)
+        parameters = list(self.model.parameters())
+        done = {
+            "stage": self.model.stage,
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "seconds": round(time.perf_counter() - self._started, 1),
+            "steps": self.trainer.global_step,
+            "parameters": {
+                "total": sum(p.numel() for p in parameters),
+                "trainable": sum(p.numel() for p in parameters if p.requires_grad),
+            },
+            "metrics": {name: float(value) for name, value in sorted(metrics.items())},
+            "environment": environment(),
+        }
+        for logger in self.trainer.loggers:
+            logger.finalize("success")
+        runs.write_json(run / runs.DONE_FILE, done)
+
+
+def environment() -> dict[str, Any]:
+    """Describe what a run was made with: versions, processor threads, device."""
+    import peft
+    import transformers
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": L.__version__,
+        "transformers": transformers.__version__,
+        "peft": peft.__version__,
+        "device": device,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _source_fingerprint(value: str) -> str:
+    """Digest a model input: a run's own fingerprint, or its name where there is none."""
+    source = runs.find_source(value)
+    done = source.directory.parent / runs.DONE_FILE if source and source.directory else None
+    return str(runs.read_done(done.parent).get("fingerprint")) if done and done.is_file() else value
+
+
+def _file_digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def run_subcommand(args: list[str]) -> Path | None:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``; return the run's folder (also when it was finished before).
+
+    Raises:
+        UserError: for anything wrong in the arguments, the configs or the inputs.
+    """
+    _quiet_libraries()
+    with ExitStack() as stack:
+        try:
+            cli = KochatCLI(args, stack)
+        except AlreadyFinished as finished:
+            return finished.run
+        except ArgumentError as error:
+            raise UserError(_one_line(str(error), args)) from error
+        log_dir = cli.trainer.log_dir
+        return Path(log_dir) if log_dir else None
+
+
+def _one_line(message: str, args: list[str]) -> str:
+    """Reduce a parser's message to one line, with the help that would say more."""
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
+    return f"{' '.join(lines)[:600]} (see: python -m kochat {shlex.quote(args[0])} --help)"
+
+
+def _quiet_libraries() -> None:
+    """Keep the libraries' hints and progress out of the way of ours; warnings that matter stay."""
+    import logging
+    import warnings
+
+    import transformers
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    for pattern in (
+        ".*does not have many workers.*",
+        ".*Experiment logs directory.*",
+        ".*Checkpoint directory.*exists.*",
+    ):
+        warnings.filterwarnings("ignore", pattern)
+
+
+__all__ = ["SUBCOMMANDS", "AlreadyFinished", "Callback", "KochatCLI", "run_subcommand"]

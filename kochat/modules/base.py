@@ -1,0 +1,169 @@
+"""What all stages share: inputs, tokenizer, answering, optimiser, checkpoints of what is trained, export."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from kochat.errors import UserError
+from kochat.functional import length_mask
+from kochat.models.backbone import adapter_base, backbone_of, is_adapter, model_folder
+from kochat.models.loading import HostPool
+from kochat.models.roles import Role
+from kochat.models.tokenizer import check_tokenizer, load_tokenizer
+from kochat.rollout import GenerationSettings, decode, generate
+
+
+class ChatModule(L.LightningModule):
+    """Base of all stages.
+
+    A stage loads nothing when it is constructed: `sources` names its inputs, so that missing ones are listed before any weight is
+    touched, and `configure_model` loads them.
+    """
+
+    stage: ClassVar[str] = ""
+
+    def __init__(self, max_new_tokens: int = 128) -> None:
+        super().__init__()
+        self.max_new_tokens = max_new_tokens
+        self.trained_export: Path | None = None
+        self._tokenizer: PreTrainedTokenizerFast | None = None
+        self._roles: dict[str, Role] = {}
+
+    # Inputs
+
+    def sources(self) -> dict[str, str]:
+        """Name the models that this stage starts from: config field -> directory, run name or hub id."""
+        raise NotImplementedError
+
+    def tokenizer_folder(self) -> Path:
+        """Return the folder whose tokenizer this stage uses: its first input's."""
+        field, value = next(iter(self.sources().items()))
+        return model_folder(field, value)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """Return the tokenizer of this stage's input, loaded on first use."""
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self.trained_export or self.tokenizer_folder())
+        return self._tokenizer
+
+    # Roles
+
+    def adopt(self, role: Role) -> Role:
+        """Register a role's modules with Lightning (each shared host once) and check that its tokenizer fits."""
+        self._roles[role.name] = role
+        if not any(module is role.host for module in self.children()):
+            self.add_module(f"{role.name}_host", role.host)
+        if role.head is not None:
+            self.add_module(f"{role.name}_head", role.head)
+        rows = backbone_of(role.host).get_input_embeddings().weight.shape[0]  # type: ignore[operator, union-attr]
+        check_tokenizer(self.tokenizer, f"{self.stage} {role.name}", rows)
+        return role
+
+    def role(self, name: str) -> Role:
+        """Return a role that `configure_model` has loaded."""
+        return self._roles[name]
+
+    def load_trained(self, name: str, value: bool = False) -> bool:
+        """Load the role from the finished export that `test`, `validate` or `predict` asks for; tell whether there was one."""
+        if self.trained_export is None:
+            return False
+        self.adopt(HostPool().load(name, self.trained_export, value))
+        self.requires_grad_(False)
+        return True
+
+    def trainable_parameters(self) -> list[torch.nn.Parameter]:
+        """List the parameters that are trained."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    # Sums over ranks
+
+    def global_sum(self, x: torch.Tensor) -> torch.Tensor:
+        """Add ``x`` over all ranks."""
+        return self.trainer.strategy.reduce(x.detach().clone().float(), reduce_op="sum")  # type: ignore[return-value]
+
+    def token_share(self, mask: torch.Tensor) -> torch.Tensor:
+        """Return the global count of ``mask`` divided by the number of ranks.
+
+        DDP averages gradients over ranks, so a loss divided by this number has the gradient of the mean over all tokens of all
+        ranks, not that of a mean of means.
+        """
+        return (self.global_sum(mask.sum()) / self.trainer.world_size).clamp(min=1)
+
+    # Answers
+
+    def generation_settings(self, temperature: float = 0.0) -> GenerationSettings:
+        """Return how this stage draws answers; 0 is greedy."""
+        eos, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
+        return GenerationSettings(self.max_new_tokens, temperature, (eos,), eos if pad is None else pad)
+
+    def prompt_mask(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Return the (b, p) bool mask of a left-padded prompt batch."""
+        return length_mask(batch["lengths"], batch["input_ids"].shape[1]).flip(1)
+
+    @torch.no_grad()
+    def answer(self, batch: dict[str, Any]) -> list[str]:
+        """Answer a prompt batch greedily."""
+        with self.trainer.precision_plugin.forward_context():
+            result = generate(
+                self.role("policy"), batch["input_ids"], self.prompt_mask(batch), self.generation_settings()
+            )
+        return decode(self.tokenizer, result.responses, result.mask)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Answer the test prompts; `AnswerEvaluation` scores and writes them."""
+        texts = {key: batch[key] for key in ("ids", "prompts", "references", "kinds")}
+        return texts | {"answers": self.answer(batch)}
+
+    # Optimiser
+
+    def decayed_adamw(self, groups: list[dict[str, Any]], weight_decay: float, warmup: float) -> dict[str, Any]:
+        """Build AdamW with linear warm-up over the share ``warmup`` of the run, then cosine decay to a tenth."""
+        optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay, betas=(0.9, 0.95), foreach=True)
+        total = max(1, int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, warmup))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    # Checkpoints and export
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep only what is trained: frozen parts are loaded from their sources again."""
+        names = self._trained_names()
+        checkpoint["state_dict"] = {key: value for key, value in checkpoint["state_dict"].items() if key in names}
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Load a checkpoint of what is trained; refuse it when a single key is missing or strange."""
+        odd = sorted(self._trained_names() ^ set(state_dict))
+        if strict and odd:
+            raise UserError(f"the checkpoint does not fit this run's config: {len(odd)} keys differ, {odd[0]!r} first")
+        return super().load_state_dict(state_dict, strict=False, assign=assign)
+
+    def _trained_names(self) -> set[str]:
+        trained = {id(parameter) for parameter in self.trainable_parameters()}
+        return {name for name, parameter in self.named_parameters(remove_duplicate=False) if id(parameter) in trained}
+
+    def export(self, folder: Path) -> None:
+        """Write what this stage has trained as a Hugging Face folder."""
+        raise NotImplementedError
+
+
+def warmup_cosine(step: int, total: int, warmup: float) -> float:
+    """Return the factor on the learning rate: 0 -> 1 over ``warmup * total`` steps, then a half cosine down to 0.1."""
+    warm_steps = max(1, round(warmup * total))
+    if step < warm_steps:
+        return (step + 1) / warm_steps
+    progress = min(1.0, (step - warm_steps) / max(1, total - warm_steps))
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
+
+
+def base_of(folder: Path, given: str) -> str:
+    """Return what an export names as its base: an adapter's own base, or where the whole model came from."""
+    if is_adapter(folder):
+        return adapter_base(folder)
+    return str(folder.resolve()) if Path(given).exists() or "/" not in given else given

@@ -1,0 +1,142 @@
+"""The reward model: score answers so that better ones score higher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from kochat.functional import length_mask, pairwise_ranking_loss
+from kochat.models.backbone import model_folder
+from kochat.models.export import export_info, write_export
+from kochat.models.loading import new_role
+from kochat.models.lora import LoraSettings
+from kochat.modules.base import ChatModule, base_of
+
+GRADES = ("best", "middle", "worst")
+
+
+class RewardModule(ChatModule):
+    """Train a scalar head on a base model with the pairwise ranking loss (Ouyang et al. 2022, eq. 1).
+
+    The score of an answer is read at its last real token, EOS. The three completions of a record are encoded once, and all
+    three ordered pairs train on those scores.
+
+    Args:
+        base: the base language model: a directory, a run name or a hub id.
+        lora: the adapter; rank 0 trains all weights. The head is always trained.
+        margin: by how much a better answer's score must lead before its loss falls under log 2.
+        learning_rate: AdamW's peak rate.
+        head_learning_rate: the head's own peak rate, which starts from random weights; null takes learning_rate.
+        weight_decay: decoupled weight decay.
+        warmup: share of the run that the rate rises over.
+    """
+
+    stage: ClassVar[str] = "rm"
+
+    def __init__(
+        self,
+        base: str = "skt/kogpt2-base-v2",
+        lora: LoraSettings = LoraSettings(),  # noqa: B008 - jsonargparse shows a dataclass default; it is never changed
+        margin: float = 0.0,
+        learning_rate: float = 5e-5,
+        head_learning_rate: float | None = None,
+        weight_decay: float = 0.0,
+        warmup: float = 0.03,
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.lora = lora
+        self.margin = margin
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate or learning_rate
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.reward_mean, self.reward_std = 0.0, 1.0
+
+    def sources(self) -> dict[str, str]:
+        """Name the base model."""
+        return {"model.base": self.base}
+
+    def configure_model(self) -> None:
+        """Load the base, put adapter and head on it."""
+        if self._roles or self.load_trained("reward_model", value=True):
+            return
+        self.adopt(new_role("reward_model", model_folder("model.base", self.base), self.lora, value=True))
+
+    def scores(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Return the raw score of each completion of a preference batch, (n,) float32."""
+        mask = length_mask(batch["lengths"], batch["input_ids"].shape[1])
+        return self.role("reward_model").last_scores(batch["input_ids"], mask)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        """Return the ranking loss over the batch's pairs, averaged over the pairs of all ranks."""
+        chosen, rejected = self.scores(batch)[batch["pairs"]].unbind(1)
+        share = self.token_share(torch.ones_like(chosen, dtype=torch.bool))
+        loss = pairwise_ranking_loss(chosen, rejected, self.margin, num_tokens=share)
+        self.log("rm/train_loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch["ids"]))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the scores of the validation before."""
+        self._held_out.clear()
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Log held-out loss, pair accuracy, margin and the mean score of each grade."""
+        scores, pairs, grades = self.scores(batch), batch["pairs"], batch["grades"]
+        chosen, rejected = scores[pairs].unbind(1)
+        self._held_out.append((scores, grades))
+        options: dict[str, Any] = {"sync_dist": True, "batch_size": len(pairs)}
+        self.log("rm/val_loss", pairwise_ranking_loss(chosen, rejected, self.margin), prog_bar=True, **options)
+        self.log("rm/accuracy", pair_accuracy(chosen, rejected), prog_bar=True, **options)
+        means = [scores[grades == grade].mean() for grade in range(3)]
+        for name, mean in zip(GRADES, means, strict=True):
+            self.log(f"rm/score_{name}", mean, sync_dist=True, batch_size=len(batch["ids"]))
+        self.log("rm/margin", means[0] - means[2], sync_dist=True, batch_size=len(batch["ids"]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep the mean score of the best answers and the spread of all, by which PPO centres its reward.
+
+        A ranking loss leaves a constant free; with it fixed, 0 means "as good as the best held-out answers".
+        """
+        if not self._held_out:
+            return
+        scores, grades = (torch.cat(parts) for parts in zip(*self._held_out, strict=True))
+        best = (grades == 0).float()
+        sums = torch.stack(
+            [best.sum(), (scores * best).sum(), scores.new_tensor(float(len(scores))), scores.sum(), (scores**2).sum()]
+        )
+        best_count, best_sum, count, total, squares = self.global_sum(sums).tolist()
+        self.reward_mean = best_sum / max(best_count, 1.0)
+        self.reward_std = max((squares / count - (total / count) ** 2) ** 0.5, 1e-6)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Score held-out records, completions in order from best to worst; `PreferenceScores` writes them."""
+        order = (batch["row"] * 3 + batch["grades"]).argsort()
+        scores = self.scores(batch)[order].view(-1, 3)
+        return {"ids": batch["ids"], "prompts": batch["prompts"], "completions": batch["completions"], "scores": scores}
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return AdamW with a group for the head."""
+        role = self.role("reward_model")
+        head = list(role.head.parameters())  # type: ignore[union-attr]
+        known = {id(parameter) for parameter in head}
+        body = [parameter for parameter in self.trainable_parameters() if id(parameter) not in known]
+        groups = [{"params": body, "lr": self.learning_rate}, {"params": head, "lr": self.head_learning_rate}]
+        return self.decayed_adamw(groups, self.weight_decay, self.warmup)
+
+    def export(self, folder: Path) -> None:
+        """Write a sequence classifier with one label (rank 0) or a PEFT adapter with its score head."""
+        role = self.role("reward_model")
+        base = base_of(model_folder("model.base", self.base), self.base)
+        statistics = {"reward_mean": self.reward_mean, "reward_std": self.reward_std}
+        write_export(
+            role, self.tokenizer, folder, export_info(self.stage, base, role.base_digest, self.tokenizer, **statistics)
+        )
+
+
+def pair_accuracy(chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Tensor:
+    """Return the share of pairs whose better answer scores higher; a tie counts half, so that a constant scores 0.5."""
+    return ((chosen > rejected).float() + 0.5 * (chosen == rejected).float()).mean()

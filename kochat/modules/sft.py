@@ -1,0 +1,71 @@
+"""Supervised fine-tuning: learn to answer prompts as the demonstrations do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from kochat.models.backbone import model_folder
+from kochat.models.export import export_info, write_export
+from kochat.models.loading import new_role
+from kochat.models.lora import LoraSettings
+from kochat.modules.base import base_of
+from kochat.modules.language_model import LanguageModelModule
+
+
+class SFTModule(LanguageModelModule):
+    """Fine-tune a base model on {prompt, completion}; the loss falls on completion and EOS alone.
+
+    Args:
+        base: the base language model: a directory, a run name or a hub id.
+        lora: the adapter; rank 0 trains all weights.
+        learning_rate: AdamW's peak rate.
+        weight_decay: decoupled weight decay.
+        warmup: share of the run that the rate rises over.
+        max_new_tokens: length limit of answers, in tokens.
+    """
+
+    stage: ClassVar[str] = "sft"
+
+    def __init__(
+        self,
+        base: str = "skt/kogpt2-base-v2",
+        lora: LoraSettings = LoraSettings(),  # noqa: B008 - jsonargparse shows a dataclass default; it is never changed
+        learning_rate: float = 5e-5,
+        weight_decay: float = 0.0,
+        warmup: float = 0.03,
+        max_new_tokens: int = 128,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, warmup, max_new_tokens)
+        self.base = base
+        self.lora = lora
+
+    def sources(self) -> dict[str, str]:
+        """Name the base model."""
+        return {"model.base": self.base}
+
+    def configure_model(self) -> None:
+        """Load the base and put the adapter on it."""
+        if self._roles or self.load_trained("policy"):
+            return
+        self.adopt(new_role("policy", model_folder("model.base", self.base), self.lora))
+
+    def export(self, folder: Path) -> None:
+        """Write a whole causal LM (rank 0) or a PEFT adapter."""
+        role = self.role("policy")
+        base = base_of(model_folder("model.base", self.base), self.base)
+        write_export(role, self.tokenizer, folder, export_info(self.stage, base, role.base_digest, self.tokenizer))
+
+
+class BaselineModule(SFTModule):
+    """The base model as it is, answering through the same template: nothing is trained.
+
+    Args:
+        base: the base language model: a directory, a run name or a hub id.
+        max_new_tokens: length limit of answers, in tokens.
+    """
+
+    stage: ClassVar[str] = "baseline"
+
+    def __init__(self, base: str = "skt/kogpt2-base-v2", max_new_tokens: int = 128) -> None:
+        super().__init__(base=base, max_new_tokens=max_new_tokens)
