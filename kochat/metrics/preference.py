@@ -15,8 +15,8 @@ GRADES = ("best", "middle", "worst")
 class PairAccuracy(RowMetric):
     """Share of the ordered pairs that the scores order rightly, and the distances between the grades.
 
-    Of each row three pairs are counted: best over middle, best over worst, middle over worst. Equal scores order nothing and
-    count as wrong, so that a constant model has accuracy 0, not 1.
+    Of each row three pairs are counted: best over middle, best over worst, middle over worst. A tie counts half, so that a
+    constant scores 0.5, as chance does.
     """
 
     higher_is_better = True
@@ -34,10 +34,10 @@ class PairAccuracy(RowMetric):
         self.append_rows(ids, scores)
 
     def row_scores(self, statistics: Tensor) -> list[float]:
-        """Compute each row's share of right pairs, 0, 1/3, 2/3 or 1: (n, 3) -> n scores."""
+        """Compute each row's share of right pairs, 0 to 1: (n, 3) -> n scores."""
         best, middle, worst = statistics.unbind(1)
-        right = torch.stack([best > middle, best > worst, middle > worst], dim=1)
-        return right.float().mean(1).tolist()
+        leads = torch.stack([best - middle, best - worst, middle - worst], dim=1)
+        return (0.5 + 0.5 * leads.sign()).mean(1).tolist()
 
     def scores(self) -> dict[str, list[float]]:
         """Return {id: [best, middle, worst]} of this rank's examples."""

@@ -9,21 +9,21 @@ from kochat.metrics import PairAccuracy
 
 
 def test_hand_worked():
-    # Row a: 3 > 1 > 0, three pairs right. Row b: 1, 2, 1: best < middle wrong, best = worst wrong, middle > worst right.
+    # Row a: 3 > 1 > 0, three pairs right. Row b: 1, 2, 1: best < middle wrong, best = worst half, middle > worst right.
     metric = PairAccuracy()
     metric.update(["a"], torch.tensor([[3.0, 1.0, 0.0]]))
     metric.update(["b"], torch.tensor([[1.0, 2.0, 1.0]]))
     result = {name: value.item() for name, value in metric.compute().items()}
-    expected = {"accuracy": 4 / 6, "margin": 1.5, "score_best": 2.0, "score_middle": 1.5, "score_worst": 0.5}
+    expected = {"accuracy": 4.5 / 6, "margin": 1.5, "score_best": 2.0, "score_middle": 1.5, "score_worst": 0.5}
     assert result == pytest.approx(expected)
-    assert metric.rows() == pytest.approx({"a": 1.0, "b": 1 / 3})
+    assert metric.rows() == pytest.approx({"a": 1.0, "b": 0.5})
     assert metric.scores() == {"a": [3.0, 1.0, 0.0], "b": [1.0, 2.0, 1.0]}
 
 
-def test_a_constant_model_orders_nothing():
+def test_a_constant_model_is_at_chance():
     metric = PairAccuracy()
     metric.update(["a"], torch.zeros(1, 3))
-    assert metric.compute()["accuracy"] == 0.0
+    assert metric.compute()["accuracy"] == 0.5
 
 
 def test_a_constant_shift_changes_neither_accuracy_nor_margin():
