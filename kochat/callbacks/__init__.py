@@ -1,0 +1,7 @@
+"""Lightning callbacks: answers and their scores, reward scores, and the guard against NaN."""
+
+from kochat.callbacks.answers import AnswerEvaluation
+from kochat.callbacks.nan_guard import NaNGuard, NonFiniteError
+from kochat.callbacks.preference import PreferenceScores
+
+__all__ = ["AnswerEvaluation", "NaNGuard", "NonFiniteError", "PreferenceScores"]
