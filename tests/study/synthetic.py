@@ -1,0 +1,157 @@
+"""Write the folder of a small made-up study: plausible curves and scores, Korean answers, and strings meant to break a page."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+NASTY = '<script>alert("x")</script> | ``` **굵게** [링크](http://a.kr)\n# 제목 & <b> ㅋㅋㅋ \\| {{ 7*7 }}'
+CITIES = ["프랑스", "포르투갈", "일본", "페루", "케냐", "몽골", "헝가리", "칠레"]
+CAPITALS = ["파리", "리스본", "도쿄", "리마", "나이로비", "울란바토르", "부다페스트", "산티아고"]
+FIXED = [
+    "시카고 오헤어 국제공항은 어디에 있어",
+    "오늘 미세먼지 어때?",
+    "김영삼의 서울대학교 입학 증명서는 어디에 전시되어 있나요?",
+    "여기 강남역인데, 오래 걸릴까요?",
+    NASTY,
+]
+# share of correct answers and of wrong ones, mean reward, by stage
+QUALITY = {"baseline": (0.02, 0.30, -1.5), "sft": (0.60, 0.30, 0.4), "ppo": (0.62, 0.28, 1.2)}
+
+RUNS: list[dict[str, Any]] = [
+    {"name": "base", "stage": "pretrain", "version": "v2", "lora_rank": None, "kl_coef": None},
+    {"name": "baseline", "stage": "baseline", "version": "v2", "lora_rank": None, "kl_coef": None},
+    *({"name": f"sft_lora{r}", "stage": "sft", "version": "v2", "lora_rank": r, "kl_coef": None} for r in (0, 8, 16)),
+    *({"name": f"rm_lora{r}", "stage": "rm", "version": "v2", "lora_rank": r, "kl_coef": None} for r in (0, 8, 16)),
+    {"name": "ppo_kl01", "stage": "ppo", "version": "v2", "lora_rank": 16, "kl_coef": 0.1},
+    {"name": "ppo_kl05", "stage": "ppo", "version": "v2", "lora_rank": 16, "kl_coef": 0.5},
+    {"name": "sft_lora16_v1", "stage": "sft", "version": "v1", "lora_rank": 16, "kl_coef": None},
+    {"name": "rm_lora16_v1", "stage": "rm", "version": "v1", "lora_rank": 16, "kl_coef": None},
+    {"name": "ppo_kl01_v1", "stage": "ppo", "version": "v1", "lora_rank": 16, "kl_coef": 0.1},
+]
+
+
+def write_study(folder: Path, without: frozenset[str] = frozenset(), prompts: int = 48) -> Path:
+    """Write the study into `folder`; runs named in `without` stay unfinished (listed, but no done.json)."""
+    runs = [{**run, "path": f"{run['name']}/version_0"} for run in RUNS]
+    for number, run in enumerate(runs):
+        home = folder / run["path"]
+        home.mkdir(parents=True)
+        rng = random.Random(number)
+        _write_run(home, run, rng, prompts)
+        if run["name"] not in without:
+            _write_json(home / "done.json", _done(run, rng))
+    _write_json(folder / "study.json", _study(runs, prompts))
+    return folder
+
+
+def _study(runs: list[dict[str, Any]], prompts: int) -> dict[str, Any]:
+    return {
+        "name": "quickstart",
+        "created": "2026-11-22T13:00:00+00:00",
+        "final_ppo": "ppo_kl01",
+        "baseline": "baseline",
+        "reward_model": "rm_lora16",
+        "environment": {"python": "3.11.9", "torch": "2.13.0", "cpu": "2 cores"},
+        "data": {"summary": None, "dirt_scores": None},
+        "test_set": {
+            "size": prompts,
+            "kinds": {"trained": prompts // 3, "corpus_only": prompts // 3, "talk": prompts // 3},
+        },
+        "runs": runs,
+    }
+
+
+def _write_run(home: Path, run: dict[str, Any], rng: random.Random, prompts: int) -> None:
+    stage = run["stage"]
+    (home / "config.yaml").write_text("seed_everything: 42\n", encoding="utf-8")
+    _write_curves(home / "metrics.csv", stage, run, rng)
+    if stage in QUALITY:
+        rows = [_answer(index, stage, rng) for index in range(prompts)]
+        rows += [_fixed(index, prompt, rng) for index, prompt in enumerate(FIXED)]
+        _write_lines(home / "scored.jsonl", rows)
+    if stage == "rm":
+        _write_lines(home / "rm_scores.jsonl", [_ranked(index, rng) for index in range(60)])
+
+
+def _answer(index: int, stage: str, rng: random.Random) -> dict[str, Any]:
+    kind = ("trained", "corpus_only", "talk")[index % 3]
+    country, capital = CITIES[index % 8], CAPITALS[index % 8]
+    correct, wrong, reward = QUALITY[stage]
+    draw = rng.random()
+    verdict = "correct" if draw < correct else "wrong" if draw < correct + wrong else "abstained"
+    said = {"correct": capital, "wrong": CAPITALS[(index + 3) % 8]}.get(verdict)
+    answer = f"{country}의 수도는 {said}입니다." if said else f"{country}의 수도는 잘 모르겠어요 ㅠㅠ"
+    scores = {"reward": reward + rng.gauss(0, 0.5), "verdict": None if kind == "talk" else verdict}
+    return {
+        "id": f"t{index:03d}", "prompt": f"{country}의 수도가 어디인지 알려 줘", "kind": kind,
+        "reference": f"{country}의 수도는 {capital}입니다.", "answer": answer, "scores": scores,
+    }  # fmt: skip
+
+
+def _fixed(index: int, prompt: str, rng: random.Random) -> dict[str, Any]:
+    answer = NASTY if index == 1 else "" if index == 3 else f"그건 {rng.choice(CITIES)}에서 알아볼 수 있어요."
+    return {
+        "id": f"fixed-{index}", "prompt": prompt, "kind": "fixed", "reference": None, "answer": answer,
+        "scores": {"reward": rng.gauss(0, 1), "verdict": None},
+    }  # fmt: skip
+
+
+def _ranked(index: int, rng: random.Random) -> dict[str, Any]:
+    scores = [rng.gauss(mean, 0.8) for mean in (1.5, 0.3, -1.2)]
+    return {"id": f"p{index}", "prompt": "질문", "completions": ["좋은 답", "어중간한 답", "나쁜 답"], "scores": scores}
+
+
+def _write_curves(path: Path, stage: str, run: dict[str, Any], rng: random.Random) -> None:
+    rows: list[dict[str, float]] = []
+    if stage in ("sft", "rm", "pretrain"):
+        start = {"sft": 4.0, "rm": 0.9, "pretrain": 8.0}[stage]
+        for step in range(0, 300, 3):
+            rows.append({"step": step, f"{stage}/train_loss": start * math.exp(-step / 120) + 0.3 + rng.gauss(0, 0.08)})
+        for step in (99, 199, 299):
+            row = {"step": step, f"{stage}/val_loss": start * math.exp(-step / 120) + 0.4}
+            if stage == "rm":
+                row |= {"rm/accuracy": 0.6 + step / 1000, "rm/margin": step / 200}
+            rows.append(row)
+    if stage == "ppo":
+        pull = 1 / (1 + 4 * run["kl_coef"])
+        for rollout in range(24):
+            rows.append(
+                {
+                    "step": rollout,
+                    "ppo/policy_loss": -0.02 + rng.gauss(0, 0.01),
+                    "ppo/value_loss": 0.9 / (1 + rollout),
+                    "ppo/reward": 0.4 + rollout * 0.05 * pull,
+                    "ppo/kl": 0.12 * rollout * pull,
+                    "ppo/entropy": 2 - rollout * 0.02,
+                    "ppo/clip_fraction": 0.05 + rng.random() * 0.02,
+                    "ppo/response_length": 14 + rng.random(),
+                }
+            )
+        for step in (12, 24):
+            rows.append({"step": step, "ppo/val_reward": 0.4 + step / 25 * pull, "ppo/val_kl": step / 11 * pull})
+    columns = ["epoch", "step", *dict.fromkeys(key for row in rows for key in row if key != "step")]
+    lines = [",".join(columns), *(",".join(str(row.get(column, "")) for column in columns) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _done(run: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    trainable = {None: 1_750_000, 0: 1_750_000, 8: 98_304, 16: 196_608}[run["lora_rank"]]
+    metrics = {f"{run['stage']}/val_loss": 1.0 + rng.random()}
+    if run["stage"] == "ppo":
+        metrics = {"ppo/val_kl": 1.5 / (1 + 4 * run["kl_coef"]), "ppo/response_length": 15.2}
+    return {
+        "stage": run["stage"], "name": run["name"], "seconds": 20 + 30 * rng.random(), "metrics": metrics,
+        "parameters": {"total": 1_750_000, "trainable": trainable},
+    }  # fmt: skip
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
