@@ -1,0 +1,56 @@
+"""Bootstrap intervals over prompts: how far a mean, or a difference of two runs, could move with other prompts.
+
+The percentile bootstrap (Efron and Tibshirani 1993, ch. 13). It speaks of the choice of prompts alone: one seed was
+trained, so nothing here says how far another training run would land.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+DRAWS = 2000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value over `n` prompts with the bounds of its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Tell whether the whole interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+def bootstrap_weights(n: int, seed: int = 0) -> np.ndarray:
+    """Draw how often each of n prompts occurs in each resample of n with replacement -> integers (DRAWS, n)."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)
+
+
+def percentile_bounds(draws: np.ndarray) -> tuple[float, float]:
+    """Return the bounds that hold the middle 95% of the draws (DRAWS,)."""
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """Return the mean of `values` (n,) with its interval; None for no values."""
+    if not values:
+        return None
+    sample = np.asarray(values, dtype=np.float64)
+    draws = bootstrap_weights(len(sample)) @ sample / len(sample)
+    return Interval(float(sample.mean()), *percentile_bounds(draws), len(sample))
+
+
+def paired_interval(minuend: Mapping[str, float], subtrahend: Mapping[str, float]) -> Interval | None:
+    """Return the mean of `minuend - subtrahend` over the prompt ids that both have, with its interval; None without any."""
+    return mean_interval([minuend[key] - subtrahend[key] for key in minuend if key in subtrahend])
