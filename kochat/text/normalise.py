@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from kochat.text.residue import strip_residue
+
 _MODERN_JAMO = (*range(0x1100, 0x1113), *range(0x1161, 0x1176), *range(0x11A8, 0x11C3))
 _TO_COMPATIBILITY = {
     code: unicodedata.lookup("HANGUL LETTER " + unicodedata.name(chr(code)).split(" ", 2)[2]) for code in _MODERN_JAMO
@@ -57,8 +59,8 @@ def normalise(text: str) -> str:
 def prompt_key(prompt: str) -> str:
     """Return what identifies a prompt: its letters and digits, case-folded, in NFC.
 
-    Spaces, quotes, punctuation and invisible characters do not count, so a prompt has the same key before and after
-    cleaning, and with or without its question mark. A prompt without any letter or digit is its own text, no spaces.
+    Spaces, quotes, punctuation, invisible characters and an export's residue do not count, so a prompt has the same key
+    before and after cleaning, and with or without its question mark. Without any letter or digit it is its own text.
     """
-    text = unicodedata.normalize("NFC", normalise(prompt).casefold())
+    text = unicodedata.normalize("NFC", strip_residue(normalise(prompt)).casefold())
     return "".join(filter(str.isalnum, text)) or "".join(text.split())

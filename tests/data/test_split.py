@@ -13,7 +13,6 @@ from kochat.data.fixed_prompts import FIXED_PROMPTS
 from kochat.data.split import NEAR_DUPLICATE, Guard, bucket, jaccard, ngrams
 from kochat.text.normalise import prompt_key
 
-
 VALIDATION = [24, 30, 34, 59, 86]
 TEST = [18, 57, 98]
 
@@ -42,7 +41,7 @@ def test_guard_says_why() -> None:
     guard = Guard(["프랑스의 수도는 어디에 있나요", "안녕"], label="test prompt")
     assert guard.reason("프랑스의  수도는 어디에 있나요?") == "same as the test prompt '프랑스의 수도는 어디에 있나요'"
     assert guard.reason("프랑스의 수도는 어디에 있나") == (
-        "near duplicate (0.83) of the test prompt '프랑스의 수도는 어디에 있나요'"
+        "near duplicate (0.91) of the test prompt '프랑스의 수도는 어디에 있나요'"
     )
     assert guard.reason("독일의 수도는 어디예요") is None
     assert guard.reason("안녕히") is None
