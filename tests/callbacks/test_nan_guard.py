@@ -29,11 +29,13 @@ class BadWeights(ToyChat):
     def training_step(self, batch, batch_idx):
         if batch_idx == 2:
             self.policy.weight.data.fill_(math.nan)
+        self.optimizers().step()
 
 
-def run(tmp_path, model, guard=None, **checkpoint):
+def run(tmp_path, model, guard=None, limit_val_batches=1.0, **checkpoint):
     checkpoints = ModelCheckpoint(tmp_path / "checkpoints", save_top_k=-1, **checkpoint)
-    trainer = toy_trainer(tmp_path, checkpoints, guard or NaNGuard(), enable_checkpointing=True)
+    settings = {"enable_checkpointing": True, "limit_val_batches": limit_val_batches}
+    trainer = toy_trainer(tmp_path, checkpoints, guard or NaNGuard(), **settings)
     trainer.fit(model, ToyData())
     return checkpoints
 
@@ -45,15 +47,13 @@ def test_a_bad_loss_is_named_by_its_batch(tmp_path, every_n_steps):
     assert not list(tmp_path.glob("checkpoints/*"))
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"save_on_train_epoch_end": True},
-        {"save_weights_only": True},
-        {"every_n_train_steps": 3, "save_on_train_epoch_end": False},
-    ],
-)
+# Weights alone pass no save hook, so that each moment of saving is guarded by itself.
+AFTER_STEPS = {"every_n_train_steps": 3, "save_on_train_epoch_end": False}
+AFTER_VALIDATION = {"save_weights_only": True, "save_on_train_epoch_end": False}
+AFTER_EPOCH = {"save_weights_only": True, "save_on_train_epoch_end": True, "limit_val_batches": 0}
+
+
+@pytest.mark.parametrize("settings", [{}, AFTER_STEPS, AFTER_VALIDATION, AFTER_EPOCH])
 def test_bad_weights_are_never_saved(tmp_path, settings):
     with pytest.raises(NonFiniteError, match=r"1 of 2 trained parameters are NaN or infinite, policy.weight first"):
         run(tmp_path, BadWeights(), **settings)

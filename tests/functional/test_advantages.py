@@ -69,3 +69,11 @@ def test_pads_on_either_side_change_nothing():
     for a, b in zip(plain, padded, strict=True):
         assert torch.equal(a, b[:, 2:5])
         assert b[:, [0, 1, 5, 6]].abs().sum() == 0
+
+
+def test_a_hole_in_the_mask_is_stepped_over():
+    # The tokens of the hand-worked row with a masked slot between the first and the second.
+    rewards, values = torch.tensor([[1.0, NAN, 0.0, 4.0]]), torch.tensor([[1.0, NAN, 4.0, 2.0]])
+    advantages, returns = gae(rewards, values, torch.tensor([[True, False, True, True]]), gamma=0.5, lam=0.5)
+    assert advantages.tolist() == [[1.375, 0.0, -2.5, 2.0]]
+    assert returns.tolist() == [[2.375, 0.0, 1.5, 4.0]]
