@@ -24,6 +24,7 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff"
     "\uffa0\ufff9-\ufffb\ud800-\udfff]"
 )
+_WITHOUT_QUOTES = str.maketrans("", "", "\"'“”‘’`")
 # A zero-width joiner holds an emoji family together; anywhere else it is dirt.
 _STRAY_JOINER = re.compile(
     "(?<![\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d+|\u200d+(?![\u2600-\u27bf\U0001f000-\U0001faff])"
@@ -60,7 +61,7 @@ def prompt_key(prompt: str) -> str:
     """Return what identifies a prompt: its letters and digits, case-folded, in NFC.
 
     Spaces, quotes, punctuation, invisible characters and an export's residue do not count, so a prompt has the same key
-    before and after cleaning, and with or without its question mark. Without any letter or digit it is its own text.
+    before and after cleaning, and with or without its question mark. Without any letter or digit it is its other marks.
     """
     text = unicodedata.normalize("NFC", strip_residue(normalise(prompt)).casefold())
-    return "".join(filter(str.isalnum, text)) or "".join(text.split())
+    return "".join(filter(str.isalnum, text)) or "".join(text.translate(_WITHOUT_QUOTES).split())

@@ -1,0 +1,44 @@
+"""Bind a cleaned folder to its inputs and settings by SHA-256, and refuse a folder that no longer matches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from kochat.data.files import MANIFEST_FILE, remedy, sha256_of
+from kochat.errors import UserError
+
+
+def manifest(inputs: Iterable[Path], outputs: Iterable[Path], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest of a cleaning: SHA-256 of every input and output file, and the settings."""
+    return {
+        "inputs": {path.name: sha256_of(path) for path in inputs},
+        "outputs": {path.name: sha256_of(path) for path in outputs},
+        "settings": settings,
+    }
+
+
+def read_outputs(folder: Path) -> dict[str, str] | None:
+    """Return the SHA-256 of each output that `folder`'s manifest names, or None without a readable manifest."""
+    try:
+        outputs = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["outputs"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return outputs if isinstance(outputs, dict) else None
+
+
+def verify(files: Iterable[Path]) -> None:
+    """Check cleaned files against the manifest beside them.
+
+    UserError where a file is missing, there is no manifest, or a file differs from what `clean` wrote.
+    """
+    for path in files:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; {remedy(path)}")
+        outputs = read_outputs(path.parent)
+        if outputs is None:
+            raise UserError(f"{path.parent / MANIFEST_FILE}: missing or unreadable; {remedy(path)}")
+        if outputs.get(path.name) != sha256_of(path):
+            raise UserError(f"{path}: is not the file that clean wrote (its SHA-256 differs); {remedy(path)}")
