@@ -13,7 +13,8 @@ from itertools import combinations
 import numpy as np
 
 from kochat.study.intervals import Interval, mean_interval, paired_interval
-from kochat.study.results import Answer, RankedScores, Run, StudyResults
+from kochat.study.results import Run, StudyResults
+from kochat.study.schema import Answer, RankedScores
 from kochat.study.text_scores import CORPUS_SCORES, MEAN_SCORES, TextScores, corpus_difference, score_texts
 from kochat.text.normalise import display
 

@@ -8,113 +8,24 @@ Everything in the folder is data written by this package's runner, yet it is che
 from __future__ import annotations
 
 import csv
-import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from kochat.errors import UserError
 from kochat.runs import DONE_FILE
+from kochat.study.schema import FIXED_KIND, Answer, CleaningSummary, Done, RankedScores, RunEntry, Stage, StudyFile
 
 STUDY_FILE = "study.json"
-FIXED_KIND = "fixed"  # the report's own prompts: shown, never scored
-Stage = Literal["pretrain", "baseline", "sft", "rm", "ppo"]
 ANSWERING_STAGES = ("baseline", "sft", "ppo")
 
 Series = list[tuple[int, float]]
 Record = TypeVar("Record", bound=BaseModel)
-
-
-class RunEntry(BaseModel):
-    """One row of `study.json`'s `runs`."""
-
-    name: str
-    stage: Stage
-    version: str = "v2"
-    lora_rank: int | None = None
-    kl_coef: float | None = None
-    path: str
-
-
-class TestSet(BaseModel):
-    """Size of the frozen test set, in all and by kind of prompt."""
-
-    size: int = 0
-    kinds: dict[str, int] = Field(default_factory=dict)
-
-
-class DataEntry(BaseModel):
-    """Where the cleaning summary lies, and how well cleaning found the planted dirt (sample data only)."""
-
-    summary: str | None = None
-    dirt_scores: dict[str, Any] | None = None
-
-
-class StudyFile(BaseModel):
-    """The content of `study.json`."""
-
-    name: str
-    created: str = ""
-    final_ppo: str | None = None
-    final_sft: str | None = None
-    baseline: str | None = "baseline"
-    reward_model: str | None = None
-    environment: dict[str, Any] = Field(default_factory=dict)
-    data: DataEntry = Field(default_factory=DataEntry)
-    test_set: TestSet = Field(default_factory=TestSet)
-    runs: list[RunEntry]
-
-
-class Answer(BaseModel):
-    """One answer to one prompt of the test set (or to a fixed prompt), with its scores."""
-
-    id: str
-    prompt: str
-    reference: str | None = None
-    answer: str
-    kind: str = "held_out"
-    scores: dict[str, float | str | None] = Field(default_factory=dict)
-
-    @property
-    def verdict(self) -> str | None:
-        """The oracle's verdict: correct, wrong, abstained, malformed, or None where no oracle knows."""
-        verdict = self.scores.get("verdict")
-        return verdict if isinstance(verdict, str) else None
-
-    def score(self, name: str) -> float | None:
-        """Return a numeric score, or None where it is absent or not finite."""
-        value = self.scores.get(name)
-        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-class RankedScores(BaseModel):
-    """A reward model's scores of one record's completions, best to worst."""
-
-    id: str
-    prompt: str = ""
-    completions: list[str] = Field(default_factory=list)
-    scores: list[float] = Field(min_length=2)
-
-
-class Parameters(BaseModel):
-    """Parameter counts of a run's model."""
-
-    total: int | None = None
-    trainable: int | None = None
-
-
-class Done(BaseModel):
-    """A finished run's `done.json`, as far as the report reads it."""
-
-    seconds: float | None = None
-    parameters: Parameters = Field(default_factory=Parameters)
-    metrics: dict[str, float | None] = Field(default_factory=dict)
-    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +72,7 @@ class StudyResults:
     study: StudyFile
     runs: dict[str, Run]
     missing: list[RunEntry]
-    cleaning: dict[str, Any] | None
+    cleaning: CleaningSummary | None
 
     def of(self, stage: Stage, version: str | None = None) -> list[Run]:
         """Return the finished runs of a stage (and a data version), by LoRA rank, then KL coefficient."""
@@ -232,15 +143,11 @@ def _read_run(folder: Path, entry: RunEntry) -> Run:
     )
 
 
-def _read_cleaning(folder: Path, summary: str | None) -> dict[str, Any] | None:
-    """Read the cleaning summary as plain JSON; None when the study names none or it is gone."""
+def _read_cleaning(folder: Path, summary: str | None) -> CleaningSummary | None:
+    """Read what cleaning wrote down; None when the study names no summary or it is gone."""
     if summary is None or not (folder / summary).is_file():
         return None
-    try:
-        content = json.loads((folder / summary).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{folder / summary}: not JSON ({error}); run `kochat clean` again to rewrite it") from None
-    return content if isinstance(content, dict) else None
+    return _parse(CleaningSummary, folder / summary, (folder / summary).read_text(encoding="utf-8"))
 
 
 def _read_lines(model: type[Record], path: Path) -> list[Record]:

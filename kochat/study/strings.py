@@ -69,7 +69,8 @@ class Texts:
             return NOTHING
         sign = "+" if signed else ""
         if metric in _SHARES:
-            return f"{100 * value:{sign}.1f}" + (self("points") if signed else "%")
+            share = f"{100 * value:{sign}.1f}"
+            return self("points", value=share) if signed else share + "%"
         return f"{value:{sign}.{_DECIMALS.get(metric, 3)}f}"
 
     def interval(self, metric: str, interval: Interval, signed: bool = False) -> str:

@@ -15,7 +15,7 @@ import torch
 
 from kochat.metrics.text import BLEU, CHRF, ROUGEL, text_metrics
 from kochat.study.intervals import Interval, bootstrap_weights, percentile_bounds
-from kochat.study.results import Answer
+from kochat.study.schema import Answer
 
 MEAN_SCORES = ("rouge_l", "legacy_rouge_l")
 CORPUS_SCORES = ("bleu", "chrf", "legacy_bleu")

@@ -18,6 +18,23 @@ FIXED = [
     "여기 강남역인데, 오래 걸릴까요?",
     NASTY,
 ]
+CLEANING = {
+    "files": {
+        "kochatgpt_1_SFT.jsonl": {
+            "read": 1200, "kept": 1100, "dropped": 100, "changed": 150,
+            "changed_by": {"whitespace": 90, "stray_quotes": 60}, "dropped_by": {"exact_duplicate": 70, "too_short": 30},
+        },
+        "kochatgpt_3_PPO.jsonl": {
+            "read": 800, "kept": 780, "dropped": 20, "changed": 10,
+            "changed_by": {"whitespace": 10}, "dropped_by": {"exact_duplicate": 15, "a_new_rule": 5},
+        },
+    },
+    "test_rows": 48,
+}  # fmt: skip
+DIRT = {
+    "whitespace": {"planted": 100, "found": 98, "recall": 0.98},
+    "too_short": {"planted": 40, "found": 40, "recall": 1.0},
+}
 # share of correct answers and of wrong ones, mean reward, by stage
 QUALITY = {"baseline": (0.02, 0.30, -1.5), "sft": (0.60, 0.30, 0.4), "ppo": (0.62, 0.28, 1.2)}
 
@@ -44,6 +61,7 @@ def write_study(folder: Path, without: frozenset[str] = frozenset(), prompts: in
         _write_run(home, run, rng, prompts)
         if run["name"] not in without:
             _write_json(home / "done.json", _done(run, rng))
+    _write_json(folder / "summary.json", CLEANING)
     _write_json(folder / "study.json", _study(runs, prompts))
     return folder
 
@@ -56,7 +74,7 @@ def _study(runs: list[dict[str, Any]], prompts: int) -> dict[str, Any]:
         "baseline": "baseline",
         "reward_model": "rm_lora16",
         "environment": {"python": "3.11.9", "torch": "2.13.0", "cpu": "2 cores"},
-        "data": {"summary": None, "dirt_scores": None},
+        "data": {"summary": "summary.json", "dirt_scores": DIRT},
         "test_set": {
             "size": prompts,
             "kinds": {"trained": prompts // 3, "corpus_only": prompts // 3, "talk": prompts // 3},

@@ -2,7 +2,8 @@ import pytest
 import sacrebleu
 
 from kochat.study.records import reward_record, variant_record
-from kochat.study.results import Answer, Done, RankedScores, Run, RunEntry
+from kochat.study.results import Run
+from kochat.study.schema import Answer, Done, RankedScores, RunEntry
 from kochat.study.text_scores import corpus_difference, score_texts, signatures
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from kochat.errors import UserError
 from kochat.study.intervals import Interval
-from kochat.study.results import Done, Run, RunEntry
+from kochat.study.results import Run
+from kochat.study.schema import Done, RunEntry
 from kochat.study.strings import Texts, count, read_texts
 
 
