@@ -1,0 +1,122 @@
+"""The report as data: sections made of a few kinds of block, which the HTML and the Markdown template both render.
+
+Blocks hold plain text. Escaping is the templates' affair, so nothing a model said can slip past it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell. `run` and `metric` say which number it is, so that a test can hold that a variant has only one."""
+
+    text: str
+    run: str = ""
+    metric: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: the first `text_columns` columns are words (left), the rest numbers (right)."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    text_columns: int = 1
+    kind: str = field(default="table", init=False)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot: its SVG source, the stem of its file and its caption."""
+
+    name: str
+    svg: str
+    caption: str
+    kind: str = field(default="figure", init=False)
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph; a `note` is set small."""
+
+    text: str
+    note: bool = False
+    kind: str = field(default="paragraph", init=False)
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of points."""
+
+    points: Sequence[str]
+    kind: str = field(default="bullets", init=False)
+
+
+@dataclass(frozen=True)
+class Glossary:
+    """A list of (heading, sentences) entries."""
+
+    entries: Sequence[tuple[str, Sequence[str]]]
+    kind: str = field(default="glossary", init=False)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One variant's answer to a prompt, with the oracle's verdict as (key, word) where there is one."""
+
+    label: str
+    text: str
+    verdict: str = ""
+    verdict_word: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One prompt, its reference answer where it has one, and the variants' answers to it."""
+
+    prompt: str
+    kind_word: str
+    reference: str | None
+    replies: Sequence[Reply]
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Answers to the same prompts side by side."""
+
+    caption: str
+    comparisons: Sequence[Comparison]
+    kind: str = field(default="answers", init=False)
+
+
+Block = Table | Figure | Paragraph | Bullets | Glossary | SideBySide
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the report; `level` 2 is a chapter, 3 a part of one."""
+
+    anchor: str
+    title: str
+    blocks: Sequence[Block]
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Document:
+    """The whole report."""
+
+    lang: str
+    title: str
+    subtitle: str
+    labels: dict[str, str]  # the few words that the templates themselves need
+    sections: Sequence[Section]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Every plot of the document, in order."""
+        return [block for section in self.sections for block in section.blocks if isinstance(block, Figure)]
