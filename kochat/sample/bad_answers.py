@@ -1,0 +1,52 @@
+"""What a bad answer looks like: repetition loops and English noise, as long as the good answer beside them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+_ENGLISH = (
+    "It is not clear what the question refers to in this case.",
+    "The following table shows the list of items and their order.",
+    "She walked slowly along the river and thought about the letter.",
+    "Please click on the link below to download the latest version.",
+    "There are several reasons why this may have happened before.",
+    "He said that the meeting would begin at nine in the morning.",
+    "All rights reserved by the owner of this page and its parts.",
+    "In the second chapter we will look at the results again.",
+    "The weather was cold and nobody wanted to leave the house.",
+    "This function returns a value that depends on the input.",
+    "They bought two tickets and waited for the train to arrive.",
+    "Thank you for your order and have a very nice day.",
+)
+
+
+def english_noise(length: int, rng: random.Random) -> str:
+    """Return English that answers nothing, of whole words and about `length` characters (at least four words)."""
+    words = " ".join(rng.sample(_ENGLISH, k=min(len(_ENGLISH), 1 + length // 40))).split()
+    count = 4
+    while count < len(words) and len(" ".join(words[:count])) < length:
+        count += 1
+    return " ".join(words[:count])
+
+
+def repetition(good: str, rng: random.Random) -> str:
+    """Return a loop over the first words of `good`, about as long as it, at least five rounds."""
+    words = good.split()
+    unit = " ".join(words[: rng.choice((1, 2))])
+    rounds = max(5, round(len(good) / (len(unit) + 1)))
+    return " ".join([unit] * rounds)
+
+
+def length_matched_pair(good: Sequence[str], half: Sequence[str], rng: random.Random) -> tuple[str, str]:
+    """Choose a good and a half answer; a coin says which shall be the longer, so that length gives nothing away.
+
+    Where no pair has the wanted order, the pair with the smallest difference is taken.
+    """
+    sign = rng.choice((1, -1))
+    pairs = [(first, second) for first in good for second in half]
+    rng.shuffle(pairs)
+    for first, second in pairs:
+        if sign * (len(first) - len(second)) > 0:
+            return first, second
+    return min(pairs, key=lambda pair: abs(len(pair[0]) - len(pair[1])))

@@ -1,0 +1,49 @@
+"""How much of the small world is written: for a study on two CPU cores, or for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kochat.errors import UserError
+
+
+@dataclass(frozen=True)
+class Size:
+    """Numbers of rows in each file, dirt included; fewer are written where the world runs out of different prompts."""
+
+    corpus_chars: int = 250_000  # of clean text
+    sft_rows: int = 3_000
+    rm_rows: int = 900
+    ppo_rows: int = 1_200
+    talk_share: float = 0.35  # of the different rows of SFT, RM and PPO, and of the corpus' characters
+    dirt_share: float = 0.15  # of the rows of every training file
+    test_trained: int = 150
+    test_corpus_only: int = 50
+    test_talk: int = 60
+
+    def dirty(self, rows: int) -> int:
+        """Return how many of `rows` rows of a training file carry dirt."""
+        return int(rows * self.dirt_share)
+
+
+SIZES = {
+    "quickstart": Size(),
+    "tiny": Size(
+        corpus_chars=40_000,
+        sft_rows=400,
+        rm_rows=120,
+        ppo_rows=160,
+        test_trained=20,
+        test_corpus_only=10,
+        test_talk=10,
+    ),
+}
+
+
+def named_size(size: str | Size) -> Size:
+    """Return the size called `size` (quickstart, tiny), or `size` itself when it is one."""
+    if isinstance(size, Size):
+        return size
+    if size not in SIZES:
+        raise UserError(f"size={size!r} is unknown; choose {' or '.join(SIZES)}")
+    return SIZES[size]
