@@ -51,16 +51,12 @@ def rules_table(summary: CleaningSummary, texts: Texts) -> Table | None:
     return Table(texts("caption.rules"), header, rows, text_columns=2) if rows else None
 
 
-def dirt_table(scores: Mapping[str, Any], texts: Texts) -> Table:
-    """Show how cleaning did on planted dirt: {kind: {quantity: number}}, or {quantity: number} for all kinds together."""
-    by_kind = {kind: value for kind, value in scores.items() if isinstance(value, Mapping)}
-    whole = {name: value for name, value in scores.items() if name not in by_kind}
-    if whole:
-        by_kind["all"] = whole
-    quantities = list(dict.fromkeys(name for value in by_kind.values() for name in value))
+def dirt_table(scores: Mapping[str, Mapping[str, Any]], texts: Texts) -> Table:
+    """Show how cleaning did on planted dirt, {kind: {quantity: number}}; `all` stands for all kinds together."""
+    quantities = list(dict.fromkeys(name for values in scores.values() for name in values))
     rows = [
-        [Cell(rule_name(kind, texts)), *(Cell(_plain(value.get(name))) for name in quantities)]
-        for kind, value in by_kind.items()
+        [Cell(rule_name(kind, texts)), *(Cell(_plain(values.get(name))) for name in quantities)]
+        for kind, values in scores.items()
     ]
     header = [texts("column.dirt"), *(_named("dirt", name, texts) for name in quantities)]
     return Table(texts("caption.dirt"), header, rows)

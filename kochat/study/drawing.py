@@ -39,6 +39,7 @@ _STYLE: Any = {  # rc keys are literal types to mypy
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.alpha": 0.15,
     "lines.linewidth": 1.8,
     "legend.frameon": False,

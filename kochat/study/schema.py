@@ -33,7 +33,7 @@ class DataEntry(BaseModel):
     """Where the cleaning summary lies, and how well cleaning found the planted dirt (sample data only)."""
 
     summary: str | None = None
-    dirt_scores: dict[str, Any] | None = None
+    dirt_scores: dict[str, dict[str, Any]] | None = None
 
 
 class StudyFile(BaseModel):

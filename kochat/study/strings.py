@@ -19,7 +19,7 @@ LANGUAGES = ("ko", "en")
 NOTHING = "–"
 
 _SHARES = ("accuracy", "hallucination", "abstention")  # written as percentages
-_DECIMALS = {"length": 1}
+_DECIMALS = {"length": 1} | dict.fromkeys(("bleu", "rouge_l", "chrf", "legacy_bleu", "legacy_rouge_l", "kl"), 4)
 
 
 class Texts:

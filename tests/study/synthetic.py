@@ -32,8 +32,9 @@ CLEANING = {
     "test_rows": 48,
 }  # fmt: skip
 DIRT = {
-    "whitespace": {"planted": 100, "found": 98, "recall": 0.98},
     "too_short": {"planted": 40, "found": 40, "recall": 1.0},
+    "whitespace": {"planted": 100, "found": 98, "recall": 0.98},
+    "all": {"planted": 140, "found": 138, "recall": 0.986, "touched": 150, "precision": 0.92},
 }
 # share of correct answers and of wrong ones, mean reward, by stage
 QUALITY = {"baseline": (0.02, 0.30, -1.5), "sft": (0.60, 0.30, 0.4), "ppo": (0.62, 0.28, 1.2)}

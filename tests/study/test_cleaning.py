@@ -34,12 +34,11 @@ def test_rules_that_did_nothing_give_no_table():
     assert rules_table(CleaningSummary.model_validate({"files": {"a": {"read": 1, "kept": 1}}}), TEXTS) is None
 
 
-def test_dirt_is_shown_by_kind():
+def test_dirt_is_shown_by_kind_and_in_all():
     table = dirt_table(DIRT, TEXTS)
-    assert table.header == ["Kind of dirt", "Planted", "Found", "Recall"]
-    assert shown(table) == [["whitespace", "100", "98", "98.0%"], ["too short", "40", "40", "100.0%"]]
-
-
-def test_dirt_scores_without_kinds_are_one_row():
-    table = dirt_table({"recall": 0.5, "whitespace": {"recall": 0.25}}, TEXTS)
-    assert shown(table) == [["whitespace", "25.0%"], ["all", "50.0%"]]
+    assert table.header == ["Kind of dirt", "Planted", "Found", "Recall", "Rows touched", "Precision"]
+    assert shown(table) == [
+        ["too short", "40", "40", "100.0%", "–", "–"],
+        ["whitespace", "100", "98", "98.0%", "–", "–"],
+        ["all", "140", "138", "98.6%", "150", "92.0%"],
+    ]

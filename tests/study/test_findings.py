@@ -39,14 +39,14 @@ def test_the_kl_sentence_follows_the_numbers(folder):
     set_metric(folder, "ppo_kl01", "ppo/val_kl", 0.8)
     set_metric(folder, "ppo_kl05", "ppo/val_kl", 0.2)
     assert findings(folder)["KL coefficient"] == [
-        "PPO kl_coef 0.5 stays closer to SFT: KL 0.200, against 0.800 for PPO kl_coef 0.1."
+        "PPO kl_coef 0.5 stays closer to SFT: KL 0.2000, against 0.8000 for PPO kl_coef 0.1."
     ]
     set_metric(folder, "ppo_kl05", "ppo/val_kl", 0.9)
     assert findings(folder)["KL coefficient"] == [
-        "PPO kl_coef 0.5 does not stay closer to SFT: KL 0.900, against 0.800 for PPO kl_coef 0.1."
+        "PPO kl_coef 0.5 does not stay closer to SFT: KL 0.9000, against 0.8000 for PPO kl_coef 0.1."
     ]
     assert findings(folder, "ko")["KL 계수"] == [
-        "PPO kl_coef 0.5가 PPO kl_coef 0.1보다 SFT에 가깝지 않다: KL 0.900 대 0.800."
+        "PPO kl_coef 0.5가 PPO kl_coef 0.1보다 SFT에 가깝지 않다: KL 0.9000 대 0.8000."
     ]
 
 

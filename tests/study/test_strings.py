@@ -49,12 +49,13 @@ def test_labels_say_what_differs(entry, korean, english):
 
 def test_numbers_are_written_one_way():
     texts = Texts("ko")
-    assert texts.number("bleu", 0.12345) == "0.123"
+    assert texts.number("bleu", 0.02418) == "0.0242"
+    assert texts.number("val_loss", 1.23456) == "1.235"
     assert texts.number("accuracy", 0.625) == "62.5%"
     assert texts.number("accuracy", -0.0625, signed=True) == "-6.2%p"
     assert texts.number("reward", 0.5, signed=True) == "+0.500"
     assert texts.number("reward", None) == "–"
-    assert texts.interval("bleu", Interval(0.5, 0.25, 0.75, 9)) == "0.500 (0.250, 0.750)"
+    assert texts.interval("bleu", Interval(0.5, 0.25, 0.75, 9)) == "0.5000 (0.2500, 0.7500)"
     assert count(1_750_000) == "1,750,000"
 
 
