@@ -27,6 +27,7 @@ _COPULA = re.compile(
 _QUOTES = "'\"‘’“”『』「」"
 _PARTICLES = ("의", "은", "는", "이 ", "가", "을", "를", "에", "도", " ")
 # Verbs of asking and answering, in every relation; what the fact is about is said by the others (썼다, 발명한, 속하는).
+_RO_ADVERB = re.compile("(?:따|바|새|서|주|별|스스|정말|실제|그대|때때)로 ")  # no noun with the particle 로
 _ADVERB = "(?:참|잘|더|꼭|또|좀|안|못|다|처음) "
 _COPULAS = ("예요", "에요", "입니다", "입니까", "인가요", "이다")
 _TALKING = "알 말 하 해 합 했 한 궁 가르 되 된 돼 됩 주 줘 대 인 입 일"
@@ -49,7 +50,8 @@ class ClaimReader:
         for match in _COPULA.finditer(text):
             if not self._is_vague(match["noun"]) and not self._describes(match["before"]):
                 return True
-        return any(not self._is_vague(match["noun"]) for match in self._slot.finditer(text))
+        slots = (match for match in self._slot.finditer(text) if not _RO_ADVERB.match(match[0]))
+        return any(not self._is_vague(match["noun"]) for match in slots)
 
     def _is_short_answer(self, text: str, asked: Collection[str]) -> bool:
         """Tell whether a bare noun ("마르세유", "남쪽이요") is the whole answer, or all of it but the subject."""
