@@ -1,0 +1,81 @@
+"""Keep tokenised rows on disk: one Arrow file, named after everything that it was made from.
+
+A file appears by rename, so it is whole or absent; ranks and later runs map it into memory instead of tokenising again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Features
+from datasets.arrow_writer import ArrowWriter
+from torch.utils.data import Dataset as TorchDataset
+
+from kochat.errors import UserError
+
+CACHE_FOLDER = ".cache"
+_FORMAT = 1  # raise it when the meaning of cached rows changes
+
+
+def digest_of(*parts: Any) -> str:
+    """Return 20 hex digits that name the JSON values `parts`."""
+    text = json.dumps([_FORMAT, *parts], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Return 20 hex digits over all that decides a tokenizer's ids: its file's content and its EOS and padding ids."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    content.pop("padding", None)
+    content.pop("truncation", None)
+    return digest_of(content, tokenizer.eos_token_id, tokenizer.pad_token_id)
+
+
+def write_cache(path: Path, features: Features, rows: Callable[[], Iterable[dict[str, Any]]]) -> None:
+    """Write `rows()` to the Arrow file `path` unless it is there. UserError where the folder cannot be written."""
+    if path.exists():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=path.stem, suffix=".part", dir=path.parent)
+        os.close(descriptor)
+    except OSError as error:
+        raise UserError(
+            f"{path.parent}: the cache of tokenised rows cannot be written ({error.strerror}); "
+            "give --data.data_dir a folder that can be"
+        ) from error
+    try:
+        with ArrowWriter(features=features, path=temporary) as writer:
+            for row in rows():
+                writer.write(row)
+            writer.finalize()
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def read_cache(path: Path) -> Dataset:
+    """Map a cache file into memory."""
+    return Dataset.from_file(str(path))
+
+
+class Rows(TorchDataset):
+    """Rows of a table by lists of indices, as :class:`kochat.data.sampler.LengthBucketSampler` asks for them."""
+
+    def __init__(self, table: Dataset) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.table)
+
+    def __getitem__(self, indices: int | list[int]) -> list[dict[str, Any]]:
+        """Return the rows at `indices`; a single index gives a list of one, for samplers that Lightning puts in."""
+        columns = self.table[indices if isinstance(indices, list) else [indices]]
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

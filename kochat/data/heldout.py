@@ -1,0 +1,70 @@
+"""What is asked of every model: the frozen test set, the fixed prompts, and the validation prompts of the SFT file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kochat.data.files import SFT_FILE, TEST_FILE, TEST_PREFERENCE_FILE
+from kochat.data.fixed_prompts import FIXED_PROMPTS
+from kochat.data.records import AnswerRecord, PreferenceRecord, SFTRecord, read_records
+from kochat.data.split import Guard, bucket
+from kochat.text.normalise import prompt_key
+
+FROZEN_VERSION = "v2"
+
+
+class TrainingFilter:
+    """Say which split a row of a training file belongs to, and keep what would leak out of all of them.
+
+    Cleaned files have passed this already; raw ones (v1) have not, and both arms must hold out the same prompts.
+    """
+
+    def __init__(self, data_dir: Path, raw: bool, preferences: bool = False) -> None:
+        """Guard the test set under `data_dir`, and the held-out preference prompts too where `preferences`."""
+        self.guards: list[Guard] = []
+        if raw:
+            frozen = data_dir / FROZEN_VERSION
+            self.guards.append(Guard(FIXED_PROMPTS.values(), label="fixed prompt"))
+            self.guards.append(Guard(record.prompt for record in read_records(frozen / TEST_FILE, AnswerRecord)))
+            if preferences and (frozen / TEST_PREFERENCE_FILE).exists():
+                rows = read_records(frozen / TEST_PREFERENCE_FILE, PreferenceRecord)
+                self.guards.append(Guard(record.prompt for record in rows))
+
+    def split(self, prompt: str) -> str | None:
+        """Return "train" or "validation", or None where the row is held out for test or would leak it."""
+        part = bucket(prompt)
+        if part == "test" or any(guard.reason(prompt) for guard in self.guards):
+            return None
+        return part
+
+
+def frozen_rows(data_dir: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the frozen test set's first `limit` rows by id, then the fixed prompts (kind "fixed", no reference)."""
+    path = data_dir / FROZEN_VERSION / TEST_FILE
+    if path.exists():
+        records = sorted(read_records(path, AnswerRecord), key=lambda record: record.id)
+        for record in records[:limit]:
+            yield _row(record.id, record.prompt, record.completion, record.kind)
+    for name, prompt in FIXED_PROMPTS.items():
+        yield _row(name, prompt, None, "fixed")
+
+
+def validation_rows(folder: Path, keep: TrainingFilter, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the validation prompts of the SFT file in `folder` with their references, the same at every stage.
+
+    One row a prompt, ordered by a hash so that a smaller `limit` takes a subset of a larger one; none without that file.
+    """
+    path = folder / SFT_FILE
+    first: dict[str, SFTRecord] = {}
+    if path.exists():
+        for record in read_records(path, SFTRecord):
+            if keep.split(record.prompt) == "validation":
+                first.setdefault(prompt_key(record.prompt), record)
+    for record in sorted(first.values(), key=lambda record: record.key)[:limit]:
+        yield _row(record.key, record.prompt, record.completion, "validation")
+
+
+def _row(id_: str, prompt: str, reference: str | None, kind: str) -> dict[str, Any]:
+    return {"id": id_, "prompt": prompt, "reference": reference, "kind": kind}
