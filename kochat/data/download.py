@@ -1,0 +1,127 @@
+"""Fetch KoChatGPT's own three files from their public home, resuming where a download broke off.
+
+The files are taken from one commit of github.com/airobotlab/KoChatGPT and checked against the ids that git itself gives
+their contents there: SHA-1 over ``blob <size>\\0`` and the bytes, read from the repository's tree. GitHub publishes no SHA-256
+of them; what arrives has its SHA-256 recorded in `download.json`. Their licence is for the user to heed: KoChatGPT's answers
+came from OpenAI's models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
+
+from tqdm import tqdm
+
+from kochat.data.files import PREFERENCE_FILE, PROMPT_FILE, SFT_FILE, sha256_of
+from kochat.errors import UserError
+
+REPOSITORY = "airobotlab/KoChatGPT"
+COMMIT = "5d01e3d74d5ef5a0a32c18150dc9b907eef3f691"  # 2023-11-22
+BASE_URL = f"https://raw.githubusercontent.com/{REPOSITORY}/{COMMIT}/data_kochatgpt"
+GIT_BLOBS: Mapping[str, str] = MappingProxyType(
+    {
+        SFT_FILE: "d1c88dda017921b9e9af7642979e5be16f7a824c",
+        PREFERENCE_FILE: "7aa6fc04dbefad8b3208e3e2e9e4347a1d8ca49f",
+        PROMPT_FILE: "e5f9f4669954a6f8fcc98bad9968df7914a05181",
+    }
+)
+RECORD_FILE = "download.json"
+_ATTEMPTS = 4
+_TIMEOUT = 30.0  # seconds without a byte
+_BLOCK = 1 << 16
+
+
+def download(
+    folder: str | Path, base_url: str = BASE_URL, blobs: Mapping[str, str] = GIT_BLOBS, progress: bool = True
+) -> list[Path]:
+    """Fetch KoChatGPT's three files into `folder` and return their paths.
+
+    A file that is there and has the right content is not fetched again; a broken download goes on where it stopped. UserError
+    without a network, for content that is not the published one, and where a different file of that name would be lost.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [_fetch(folder / name, f"{base_url}/{name}", blob, progress) for name, blob in blobs.items()]
+        record = {
+            p.name: {"url": f"{base_url}/{p.name}", "sha256": sha256_of(p), "git_blob": blobs[p.name]} for p in paths
+        }
+        (folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:  # urllib's own errors are handled where they arise
+        raise UserError(f"{folder}: cannot be written ({error.strerror or error}); choose another folder") from error
+    return paths
+
+
+def git_blob_id(path: Path) -> str:
+    """Return the id that git gives a file's content, 40 hex digits."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _fetch(path: Path, url: str, blob: str, progress: bool) -> Path:
+    if path.exists():
+        if git_blob_id(path) == blob:
+            return path
+        raise UserError(f"{path}: is there already and is not KoChatGPT's own file; move it away or use another folder")
+    part = path.with_name(path.name + ".part")
+    complete = any(_continue(part, url, progress) for _ in range(_ATTEMPTS))
+    if not complete:
+        raise UserError(f"{url}: broke off {_ATTEMPTS} times; give the command again to go on where it stopped")
+    if git_blob_id(part) != blob:
+        part.unlink()
+        raise UserError(f"{url}: what arrived is not the published file (its checksum differs); give the command again")
+    os.replace(part, path)
+    return path
+
+
+def _continue(part: Path, url: str, progress: bool) -> bool:
+    """Append what is missing of `url` to `part`; return whether it is complete now."""
+    start = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            if response.status != HTTPStatus.PARTIAL_CONTENT:
+                start = 0  # the server sends the whole file again
+            total = start + int(response.headers.get("Content-Length", 0))
+            _append(part, response, start, total, progress)
+    except urllib.error.HTTPError as error:
+        return _explain_status(error, part, url)
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        if part.exists() and part.stat().st_size > start:
+            return False
+        reason = getattr(error, "reason", None) or error
+        raise UserError(
+            f"{url}: cannot be reached ({reason}); check the network, or put KoChatGPT's three files into {part.parent} "
+            f"by hand from https://github.com/{REPOSITORY}/tree/main/data_kochatgpt"
+        ) from error
+    return part.stat().st_size >= total
+
+
+def _append(part: Path, response: http.client.HTTPResponse, start: int, total: int, progress: bool) -> None:
+    bar = tqdm(total=total or None, initial=start, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
+    with part.open("ab" if start else "wb") as stream, bar:
+        while block := response.read(_BLOCK):
+            stream.write(block)
+            bar.update(len(block))
+
+
+def _explain_status(error: urllib.error.HTTPError, part: Path, url: str) -> bool:
+    """Start over where the part was longer than the file (416), else raise UserError."""
+    if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.exists():
+        part.unlink()
+        return False
+    raise UserError(
+        f"{url}: the server answered {error.code} {error.reason}; try again later, or give the files by path"
+    )
