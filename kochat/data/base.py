@@ -78,6 +78,7 @@ class ChatDataModule(L.LightningDataModule):
         self.limits = {"train": limit_train, "validation": limit_validation, "test": limit_test}
         self._given_tokenizer = tokenizer
         self._tables: dict[str, Dataset] = {}
+        self._answers: dict[tuple[str, int | None], list[dict[str, Any]]] = {}
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -213,12 +214,16 @@ class ChatDataModule(L.LightningDataModule):
         "test": the frozen test set and the fixed prompts (kind "fixed", reference None). "validation": the validation
         prompts of this version's SFT file, the same at every stage; none where there is no such file.
         """
-        if split == "test":
-            return self._answers_loader(frozen_rows(self.data_dir, limit), shard=False)
-        if split != "validation":
+        if split not in ("validation", "test"):
             raise ValueError(f"split={split!r}; answers_dataloader knows validation and test")
+        if (split, limit) not in self._answers:  # asked for at every validation: read the files once
+            rows = frozen_rows(self.data_dir, limit) if split == "test" else self._validation_rows(limit)
+            self._answers[split, limit] = list(rows)
+        return self._answers_loader(self._answers[split, limit], shard=False)
+
+    def _validation_rows(self, limit: int | None) -> Iterator[dict[str, Any]]:
         keep = TrainingFilter(self.data_dir, self.raw and self.test_file.exists())
-        return self._answers_loader(validation_rows(self.folder, keep, limit), shard=False)
+        return validation_rows(self.folder, keep, limit)
 
     def _split_loader(self, split: str) -> DataLoader:
         table = self._tables[split]

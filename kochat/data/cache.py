@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -41,23 +40,23 @@ def write_cache(path: Path, features: Features, rows: Callable[[], Iterable[dict
     """Write `rows()` to the Arrow file `path` unless it is there. UserError where the folder cannot be written."""
     if path.exists():
         return
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=path.stem, suffix=".part", dir=path.parent)
-        os.close(descriptor)
+        temporary.touch()
     except OSError as error:
         raise UserError(
             f"{path.parent}: the cache of tokenised rows cannot be written ({error.strerror}); "
             "give --data.data_dir a folder that can be"
         ) from error
     try:
-        with ArrowWriter(features=features, path=temporary) as writer:
+        with ArrowWriter(features=features, path=str(temporary)) as writer:
             for row in rows():
                 writer.write(row)
             writer.finalize()
         os.replace(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def read_cache(path: Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def frozen_rows(data_dir: Path, limit: int | None = None) -> Iterator[dict[str, 
 def validation_rows(folder: Path, keep: TrainingFilter, limit: int | None = None) -> Iterator[dict[str, Any]]:
     """Yield the validation prompts of the SFT file in `folder` with their references, the same at every stage.
 
-    One row a prompt, ordered by a hash so that a smaller `limit` takes a subset of a larger one; none without that file.
+    One row a prompt, ordered by the hash of its key: a smaller `limit` takes a subset of a larger one, and v1 and v2 are
+    asked the same prompts. None without that file.
     """
     path = folder / SFT_FILE
     first: dict[str, SFTRecord] = {}
@@ -62,7 +64,7 @@ def validation_rows(folder: Path, keep: TrainingFilter, limit: int | None = None
         for record in read_records(path, SFTRecord):
             if keep.split(record.prompt) == "validation":
                 first.setdefault(prompt_key(record.prompt), record)
-    for record in sorted(first.values(), key=lambda record: record.key)[:limit]:
+    for _, record in sorted(first.items(), key=lambda item: hashlib.sha256(item[0].encode()).digest())[:limit]:
         yield _row(record.key, record.prompt, record.completion, "validation")
 
 

@@ -135,6 +135,10 @@ def test_answers(data_dir: Path, tokenizer) -> None:
     assert few < more
     other = SFTDataModule(data_dir, tokenizer=tokenizer)
     assert set(ids(other.answers_dataloader("validation", 3))) == more
+    raw = SFTDataModule(data_dir, "v1", tokenizer=tokenizer)
+    assert decoded_prompts(tokenizer, raw.answers_dataloader("validation", 3)) == decoded_prompts(
+        tokenizer, other.answers_dataloader("validation", 3)
+    )
     with pytest.raises(ValueError, match="knows validation and test"):
         module.answers_dataloader("train")
 
