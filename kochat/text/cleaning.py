@@ -50,7 +50,7 @@ def _strip_one_layer(text: str) -> str:
     letters = _APOSTROPHE.sub("", text)
     for mark in ('"', "'"):
         if letters.count(mark) == 1:
-            if text.startswith(mark) and not text[1:2].isdigit():
+            if text.startswith(mark) and not (mark == "'" and text[1:2].isdigit()):
                 return text[1:].strip()
             if text.endswith(mark) and not text[-2:-1].isdigit():
                 return text[:-1].strip()

@@ -38,6 +38,7 @@ def test_whitespace(raw: str, expected: str) -> None:
         ("'가'와 '나'", "'가'와 '나'"),
         ("'90년대 음악", "'90년대 음악"),
         ('화면은 24"', '화면은 24"'),
+        ('"1989년에 나온 책은?', "1989년에 나온 책은?"),
         ("Don't stop", "Don't stop"),
         ("'I don't know", "I don't know"),
         ("'", ""),
