@@ -91,9 +91,9 @@ def _clean_arguments(parser: Parser) -> None:
 
 def _clean(options: argparse.Namespace) -> int:
     """Clean raw data (v1) into v2, with counts by rule and file."""
-    from kochat.data.prepare import prepare
+    from kochat.study.prepare import clean_command
 
-    report = prepare(options.raw, options.out, options.config, options.download, options.sample, options.seed)
+    report = clean_command(options.raw, options.out, options.config, options.download, options.sample, options.seed)
     print(report.table())
     print(f"kochat: {options.out}")
     return 0

@@ -20,9 +20,6 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-import kochat.callbacks
-import kochat.data
-import kochat.modules
 from kochat import runs
 from kochat.data import ChatDataModule
 from kochat.errors import UserError
@@ -30,10 +27,18 @@ from kochat.modules import BaselineModule, ChatModule
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 _VERSION_VARIABLE = "KOCHAT_RUN_VERSION"  # set by the first rank, inherited by the ranks that Lightning launches
+_EXPECTED_WARNINGS = (
+    ".*args parameter is intended to run from within Python.*",  # the study gives its runs' arguments itself
+    ".*does not have many workers.*",  # batches are cheap to make beside a step
+    ".*Experiment logs directory.*exists.*",  # TensorBoard's files stand beside metrics.csv
+    ".*Checkpoint directory.*exists.*",
+    ".*module.s. in eval mode at the start of training.*",  # meant: dropout is off in every role
+    ".*isinstance.treespec, LeafSpec.*",
+)
 _NO_PART_OF_A_RUN = ("config", "study", "logs_dir", "skip_finished", "ckpt_path", "verbose")
 
 
-class AlreadyFinished(Exception):  # noqa: N818 - no error
+class AlreadyFinished(Exception):
     """Raised where the run that is asked for is finished already and `--skip_finished true` is set."""
 
     def __init__(self, run: Path) -> None:
@@ -196,6 +201,7 @@ class KochatCLI(LightningCLI):
             "name": self.name,
             "fingerprint": self.fingerprint,
             "seconds": round(time.perf_counter() - self._started, 1),
+            "seed": self.config[self.subcommand].seed_everything,
             "steps": self.trainer.global_step,
             "parameters": {
                 "total": sum(p.numel() for p in parameters),
@@ -276,11 +282,7 @@ def _quiet_libraries() -> None:
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    for pattern in (
-        ".*does not have many workers.*",
-        ".*Experiment logs directory.*",
-        ".*Checkpoint directory.*exists.*",
-    ):
+    for pattern in _EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", pattern)
 
 

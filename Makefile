@@ -1,0 +1,46 @@
+# Everything runs from .venv, made by plain venv and pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install study test check format bench clean-venv
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed  ## install kochat into .venv
+
+study: $(VENV)/.installed  ## run the whole study on the embedded data; ends with the report's path
+	$(BIN)/python -m kochat study --config configs/study/quickstart.yaml
+
+test: $(VENV)/.installed-test  ## install what the tests need and run them
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev  ## lint, format check and types
+	$(BIN)/ruff check kochat tests
+	$(BIN)/ruff format --check kochat tests
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev  ## format the code
+	$(BIN)/ruff check --fix kochat tests
+	$(BIN)/ruff format kochat tests
+
+bench: $(VENV)/.installed  ## time the stages (writes a table to benchmarks/results/)
+	$(BIN)/python -m benchmarks.stages
+
+clean-venv:  ## remove .venv
+	rm -rf $(VENV)

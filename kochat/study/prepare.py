@@ -1,0 +1,105 @@
+"""Prepare the data of a study or of `clean`: write or copy v1, clean it to v2, score the cleaning where the dirt is known."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from kochat.data.clean import clean, find_sources
+from kochat.data.clean_rules import load_settings
+from kochat.data.files import TEST_FILE
+from kochat.data.ledger import SUMMARY_FILE, Report
+from kochat.errors import UserError
+from kochat.runs import write_json
+from kochat.study.plan import SAMPLE
+
+_ORIGIN_FILE = "origin.json"
+
+
+def prepare_raw(raw: Path | None, out: Path, download: bool, sample: bool, seed: int) -> Path:
+    """Return the folder of raw data for `clean`, after writing the embedded world or fetching KoChatGPT's files into it.
+
+    Raises:
+        UserError: when no raw data is named, or it cannot be had.
+    """
+    if raw is None and not (download or sample):
+        raise UserError(
+            "clean: name the raw data's folder, or give --sample (the embedded world) or --download (KoChatGPT's files)"
+        )
+    folder = raw or out.parent / "v1"
+    if sample:
+        _write_sample(folder, "quickstart", seed)
+    if download:
+        from kochat.data.download import download as fetch
+
+        fetch(folder)
+    return folder
+
+
+def clean_command(raw: Path | None, out: Path, config: Path | None, download: bool, sample: bool, seed: int) -> Report:
+    """Run ``clean``: prepare the raw data, clean it into ``out``."""
+    settings = load_settings(config)
+    return clean(prepare_raw(raw, out, download, sample, seed), out, settings, progress=True)
+
+
+def prepare_study(data_dir: Path, raw: str | Path, sample_size: str, seed: int) -> dict[str, Any]:
+    """Fill ``data_dir/v1`` and ``data_dir/v2`` for a study and describe them for its report.
+
+    What is there already and has the same origin is kept; v2 is written again, since cleaning gives the same files.
+
+    Returns:
+        ``summary``: the path of the cleaning's counts; ``dirt_scores``: recall and precision by kind of dirt (embedded world).
+
+    Raises:
+        UserError: when the raw data is missing or wrong.
+    """
+    v1, v2 = data_dir / "v1", data_dir / "v2"
+    if str(raw) == SAMPLE:
+        _write_sample(v1, sample_size, seed)
+    else:
+        _copy_raw(Path(raw), v1)
+    clean(v1, v2, progress=False)
+    scores = None
+    if str(raw) == SAMPLE:
+        from kochat.study.dirt_scores import dirt_scores
+
+        scores = dirt_scores(v1, v2)
+    return {"summary": str((v2 / SUMMARY_FILE).resolve()), "dirt_scores": scores}
+
+
+def _write_sample(folder: Path, size: str, seed: int) -> None:
+    """Write the embedded world, unless the folder holds other data."""
+    from kochat.sample.generator import write_sample
+
+    _refuse_other_origin(folder, SAMPLE)
+    write_sample(folder, seed, size)
+    write_json(folder / _ORIGIN_FILE, {"origin": SAMPLE})
+
+
+def _copy_raw(raw: Path, folder: Path) -> None:
+    """Copy raw files, so that v1 and v2 stand side by side and the user's own are never touched."""
+    sources = find_sources(raw)
+    if raw.resolve() == folder.resolve():
+        return
+    origin = str(raw.resolve())
+    _refuse_other_origin(folder, origin)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [*sources, raw / TEST_FILE]:
+        if path.is_file():
+            shutil.copyfile(path, folder / path.name)
+    write_json(folder / _ORIGIN_FILE, {"origin": origin})
+
+
+def _refuse_other_origin(folder: Path, origin: str) -> None:
+    """Stop rather than write over data that came from elsewhere."""
+    import json
+
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    marker = folder / _ORIGIN_FILE
+    known = json.loads(marker.read_text(encoding="utf-8")).get("origin") if marker.is_file() else "somewhere else"
+    if known != origin:
+        raise UserError(
+            f"{folder}: holds data from {known}, not from {origin}; choose another data_dir or move that folder away"
+        )

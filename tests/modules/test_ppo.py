@@ -1,0 +1,206 @@
+"""PPO: nothing moves before the first step, only what should is trained, and it learns."""
+
+import pytest
+import torch
+
+from kochat.errors import UserError
+from kochat.functional import kl_estimate
+from kochat.modules import PPOModule
+from kochat.rollout import response_logprobs
+from tests.modules.harness import BatchData, prompt_batch, trainer, write_stage
+
+
+def module(tmp_path, base, tokenizer, policy_rank=8, reward_rank=16, **options):
+    sft = write_stage(tmp_path / "sft", base, tokenizer, policy_rank)
+    rm = write_stage(tmp_path / "rm", base, tokenizer, reward_rank, value=True)
+    defaults = {
+        "max_new_tokens": 8,
+        "minibatch_size": 2,
+        "ppo_epochs": 2,
+        "learning_rate": 1e-2,
+        "critic_learning_rate": 1e-2,
+    }
+    return PPOModule(policy=str(sft), reward_model=str(rm), **(defaults | options))
+
+
+def loaded(tmp_path, base, tokenizer, **options):
+    ppo = module(tmp_path, base, tokenizer, **options)
+    ppo.configure_model()
+    return ppo
+
+
+RANKS = [(0, 0), (8, 16), (0, 8), (8, 0)]
+
+
+@pytest.mark.parametrize(("policy_rank", "reward_rank"), RANKS)
+def test_kl_is_zero_and_the_ratio_one_before_the_first_step(tmp_path, base, tokenizer, policy_rank, reward_rank):
+    """The reference is the SFT policy itself, whose adapter is not zero."""
+    ppo = loaded(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank)
+    rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
+    assert torch.equal(rollout.old_logprobs[rollout.mask], rollout.ref_logprobs[rollout.mask])
+    width = rollout.mask.shape[1]
+    again, _ = response_logprobs(ppo.role("policy"), rollout.sequences, rollout.sequence_mask, width, 1.0)
+    assert torch.equal(again[rollout.mask], rollout.old_logprobs[rollout.mask])
+
+
+def test_generation_logprobs_equal_the_training_forward(tmp_path, base, tokenizer):
+    from kochat.rollout import generate
+
+    ppo = loaded(tmp_path, base, tokenizer, temperature=0.7)
+    batch = prompt_batch(tokenizer, width=20)
+    mask = ppo.prompt_mask(batch)
+    drawn = generate(
+        ppo.role("policy"), batch["input_ids"], mask, ppo.generation_settings(0.7), torch.Generator().manual_seed(1)
+    )
+    sequences, full = torch.cat([batch["input_ids"], drawn.responses], 1), torch.cat([mask, drawn.mask], 1)
+    forward, _ = response_logprobs(ppo.role("policy"), sequences, full, drawn.mask.shape[1], 0.7)
+    torch.testing.assert_close(forward[drawn.mask], drawn.logprobs[drawn.mask], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("pad", [2, 0, 9])
+def test_padding_moves_no_reward_or_value(tmp_path, base, tokenizer, pad):
+    """Wider prompts, garbage in the pads, pad == eos: the same rewards, values and log-probabilities."""
+    from kochat.rollout.collect import score_generation
+    from kochat.rollout.generate import generate
+
+    ppo = loaded(tmp_path, base, tokenizer)
+    roles = [ppo.role(name) for name in ("policy", "reference", "critic", "reward_model")]
+    settings = ppo.generation_settings(1.0)
+    narrow = prompt_batch(tokenizer)
+    drawn = generate(roles[0], narrow["input_ids"], ppo.prompt_mask(narrow), settings, torch.Generator().manual_seed(0))
+    first = score_generation(*roles, narrow["input_ids"], ppo.prompt_mask(narrow), drawn, settings)
+    wide = prompt_batch(tokenizer, width=narrow["input_ids"].shape[1] + 5)
+    mask = ppo.prompt_mask(wide)
+    ids = torch.where(mask, wide["input_ids"], pad)
+    second = score_generation(*roles, ids, mask, drawn, settings)
+    torch.testing.assert_close(first.scores, second.scores, atol=1e-5, rtol=0)
+    for name in ("values", "old_logprobs"):
+        left, right = getattr(first, name), getattr(second, name)
+        torch.testing.assert_close(left[first.mask], right[first.mask], atol=1e-5, rtol=0)
+
+
+def test_clip_fraction_is_zero_and_gradient_is_vanilla_on_the_first_minibatch(tmp_path, base, tokenizer):
+    """At ratio 1 the surrogate's gradient is that of -mean(A * log p)."""
+    ppo = loaded(tmp_path, base, tokenizer, vf_coef=0.0)
+    trainer(tmp_path).strategy.connect(ppo)
+    ppo.trainer = trainer(tmp_path)
+    rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
+    targets = ppo.targets(rollout)
+    rows = torch.arange(4)
+    loss, statistics = ppo.minibatch_loss(rollout, targets, rows)
+    policy = [p for p in ppo.role("policy").parameters() if p.requires_grad]
+    gradients = torch.autograd.grad(loss, policy)
+    width = rollout.mask.shape[1]
+    logprobs, _ = response_logprobs(ppo.role("policy"), rollout.sequences, rollout.sequence_mask, width, 1.0)
+    vanilla = -(targets.advantages * logprobs)[rollout.mask].sum() / rollout.mask.sum()
+    for ours, plain in zip(gradients, torch.autograd.grad(vanilla, policy), strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-6, rtol=1e-4)
+    assert statistics["clip_fraction"] == 0
+    assert statistics["entropy"] >= 0
+
+
+@pytest.mark.parametrize(("policy_rank", "reward_rank"), RANKS)
+def test_only_policy_and_critic_change(tmp_path, base, tokenizer, policy_rank, reward_rank):
+    ppo = module(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank)
+    ppo.configure_model()
+    before = {name: parameter.detach().clone() for name, parameter in ppo.named_parameters()}
+    frozen = {name for name, parameter in ppo.named_parameters() if not parameter.requires_grad}
+    trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)] * 2))
+    changed = {name for name, parameter in ppo.named_parameters() if not torch.equal(parameter, before[name])}
+    assert not changed & frozen
+    for role in ("policy", "critic"):
+        own = {id(p) for p in ppo.role(role).parameters()}
+        assert any(id(p) in own for name, p in ppo.named_parameters() if name in changed), role
+
+
+def test_policy_loss_never_reaches_the_critic(tmp_path, base, tokenizer):
+    ppo = loaded(tmp_path, base, tokenizer, vf_coef=0.0)
+    ppo.trainer = trainer(tmp_path)
+    ppo.trainer.strategy.connect(ppo)
+    rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
+    loss, _ = ppo.minibatch_loss(rollout, ppo.targets(rollout), torch.arange(4))
+    loss.backward()
+    critic = [p for p in ppo.role("critic").parameters() if p.requires_grad]
+    assert all(p.grad is None or not p.grad.any() for p in critic)
+    assert any(p.grad is not None and p.grad.any() for p in ppo.role("policy").parameters())
+
+
+def test_missing_eos_penalty_touches_exactly_the_unfinished(tmp_path, base, tokenizer):
+    ppo = loaded(tmp_path, base, tokenizer, missing_eos_penalty=3.0)
+    ppo.trainer = trainer(tmp_path)
+    ppo.trainer.strategy.connect(ppo)
+    rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
+    penalty = ppo.centred(rollout.scores) - ppo.targets(rollout).scores
+    torch.testing.assert_close(penalty, torch.where(rollout.stopped, 0.0, 3.0))
+
+
+def test_reward_is_centred_by_the_reward_models_own_statistics(tmp_path, base, tokenizer):
+    ppo = loaded(tmp_path, base, tokenizer)
+    torch.testing.assert_close(ppo.centred(torch.tensor([0.25, 2.25])), torch.tensor([0.0, 1.0]))
+    hidden = torch.randn(2, 32)
+    raw = ppo.role("reward_model").head(hidden)
+    torch.testing.assert_close(ppo.role("critic").head(hidden), ppo.centred(raw))
+
+
+def test_reward_model_on_another_tokenizer_is_refused(tmp_path, base, tokenizer):
+    from kochat.models.tokenizer import train_tokenizer
+    from tests.conftest import TEXTS, write_base
+
+    other = train_tokenizer(TEXTS, 380)
+    ppo = module(tmp_path, base, tokenizer)
+    write_stage(tmp_path / "rm", write_base(tmp_path / "other", other), other, 4, value=True)
+    with pytest.raises(UserError, match="uses another tokenizer than model.policy"):
+        ppo.configure_model()
+
+
+def test_temperature_zero_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"temperature=0\.0"):
+        PPOModule(temperature=0.0)
+
+
+def test_export_of_a_lora_policy_is_one_adapter_on_the_original_base(tmp_path, base, tokenizer):
+    import json
+
+    from kochat.models.loading import HostPool
+
+    ppo = module(tmp_path, base, tokenizer)
+    trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)]))
+    ppo.export(tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert written["base_model_name_or_path"] == str(base)
+    ids = torch.tensor([[5, 6, 7]])
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    with torch.no_grad():
+        again = HostPool().load("policy", tmp_path / "out").forward_from(ids, mask, 0, 3)
+        torch.testing.assert_close(again, ppo.role("policy").forward_from(ids, mask, 0, 3), atol=1e-6, rtol=0)
+
+
+class EmitEvenTokens(PPOModule):
+    """A reward that anyone can check: the share of tokens whose id is even."""
+
+    def rollout(self, batch, generator):
+        from dataclasses import replace
+
+        rollout = super().rollout(batch, generator)
+        response = rollout.sequences[:, -rollout.mask.shape[1] :]
+        return replace(rollout, scores=((response % 2 == 0) & rollout.mask).sum(1) / rollout.mask.sum(1))
+
+
+def learned(tmp_path, base, tokenizer, kl_coef):
+    """Return (reward, KL in nats per token) of the policy after 30 rollouts of 16 answers."""
+    torch.manual_seed(0)
+    sft, rm = (write_stage(tmp_path / f"{value}", base, tokenizer, 0, value) for value in (False, True))
+    rewards = {"kl_coef": kl_coef, "scale_reward": False, "missing_eos_penalty": 0.0}
+    rates = {"learning_rate": 1e-2, "critic_learning_rate": 1e-2, "minibatch_size": 16, "max_new_tokens": 8}
+    ppo = EmitEvenTokens(policy=str(sft), reward_model=str(rm), **rewards, **rates)
+    trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer, ["안녕"] * 16)] * 30))
+    rollout = ppo.rollout(prompt_batch(tokenizer, ["안녕"] * 64), torch.Generator().manual_seed(5))
+    kl = kl_estimate(rollout.old_logprobs, rollout.ref_logprobs, "k1")[rollout.mask].mean()
+    return rollout.scores.mean().item(), kl.item()
+
+
+def test_it_learns_and_a_larger_kl_coef_stays_closer(tmp_path, base, tokenizer):
+    """A random policy emits even ids half of the time; PPO nearly always, unless the KL penalty holds it back."""
+    free, held = learned(tmp_path, base, tokenizer, 0.0), learned(tmp_path, base, tokenizer, 1.0)
+    assert free[0] > 0.9
+    assert held[1] < 0.5 * free[1]
