@@ -16,10 +16,10 @@ from typing import Any
 import lightning as L
 import torch
 from jsonargparse import ArgumentError
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+import kochat.callbacks  # noqa: F401 - a config may name our callbacks by their class alone
 from kochat import runs
 from kochat.data import ChatDataModule
 from kochat.errors import UserError
@@ -286,4 +286,4 @@ def _quiet_libraries() -> None:
         warnings.filterwarnings("ignore", pattern)
 
 
-__all__ = ["SUBCOMMANDS", "AlreadyFinished", "Callback", "KochatCLI", "run_subcommand"]
+__all__ = ["SUBCOMMANDS", "AlreadyFinished", "KochatCLI", "run_subcommand"]
