@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 import torch
 
 from kochat.functional import length_mask, pairwise_ranking_loss
+from kochat.metrics import PairAccuracy
 from kochat.models.backbone import model_folder
 from kochat.models.export import export_info, write_export
 from kochat.models.loading import new_role
 from kochat.models.lora import LoraSettings
 from kochat.modules.base import ChatModule, base_of
-
-GRADES = ("best", "middle", "worst")
 
 
 class RewardModule(ChatModule):
@@ -53,7 +52,7 @@ class RewardModule(ChatModule):
         self.head_learning_rate = head_learning_rate or learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
-        self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.held_out = PairAccuracy()
         self.reward_mean, self.reward_std = 0.0, 1.0
 
     def sources(self) -> dict[str, str]:
@@ -79,44 +78,40 @@ class RewardModule(ChatModule):
         self.log("rm/train_loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch["ids"]))
         return loss
 
+    def graded_scores(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Return the scores of each record, (records, 3): best, middle, worst."""
+        order = (batch["row"] * 3 + batch["grades"]).argsort()
+        return self.scores(batch)[order].view(-1, 3)
+
     def on_validation_epoch_start(self) -> None:
         """Forget the scores of the validation before."""
-        self._held_out.clear()
+        self.held_out.reset()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Log held-out loss, pair accuracy, margin and the mean score of each grade."""
-        scores, pairs, grades = self.scores(batch), batch["pairs"], batch["grades"]
-        chosen, rejected = scores[pairs].unbind(1)
-        self._held_out.append((scores, grades))
-        options: dict[str, Any] = {"sync_dist": True, "batch_size": len(pairs)}
-        self.log("rm/val_loss", pairwise_ranking_loss(chosen, rejected, self.margin), prog_bar=True, **options)
-        self.log("rm/accuracy", pair_accuracy(chosen, rejected), prog_bar=True, **options)
-        means = [scores[grades == grade].mean() for grade in range(3)]
-        for name, mean in zip(GRADES, means, strict=True):
-            self.log(f"rm/score_{name}", mean, sync_dist=True, batch_size=len(batch["ids"]))
-        self.log("rm/margin", means[0] - means[2], sync_dist=True, batch_size=len(batch["ids"]))
+        """Log the held-out loss over all ordered pairs and keep the scores."""
+        scores = self.graded_scores(batch)
+        chosen, rejected = scores[:, [0, 0, 1]].flatten(), scores[:, [1, 2, 2]].flatten()
+        loss = pairwise_ranking_loss(chosen, rejected, self.margin)
+        self.log("rm/val_loss", loss, prog_bar=True, sync_dist=True, batch_size=len(chosen))
+        self.held_out.update(batch["ids"], scores)
 
     def on_validation_epoch_end(self) -> None:
-        """Keep the mean score of the best answers and the spread of all, by which PPO centres its reward.
+        """Log accuracy, margin and the mean score of each grade; keep what PPO centres its reward by.
 
-        A ranking loss leaves a constant free; with it fixed, 0 means "as good as the best held-out answers".
+        That is the mean score of the best answers and the spread of all. A ranking loss leaves a constant free; with it fixed,
+        0 means "as good as the best held-out answers".
         """
-        if not self._held_out:
-            return
-        scores, grades = (torch.cat(parts) for parts in zip(*self._held_out, strict=True))
-        best = (grades == 0).float()
-        sums = torch.stack(
-            [best.sum(), (scores * best).sum(), scores.new_tensor(float(len(scores))), scores.sum(), (scores**2).sum()]
-        )
-        best_count, best_sum, count, total, squares = self.global_sum(sums).tolist()
-        self.reward_mean = best_sum / max(best_count, 1.0)
-        self.reward_std = max((squares / count - (total / count) ** 2) ** 0.5, 1e-6)
+        for name, value in self.held_out.compute().items():
+            self.log(f"rm/{name}", value, prog_bar=name == "accuracy", sync_dist=True)
+        with self.held_out.sync_context():
+            _, scores = self.held_out.unique_rows()
+        self.reward_mean = scores[:, 0].mean().item()
+        self.reward_std = max(scores.std(correction=0).item(), 1e-6)
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Score held-out records, completions in order from best to worst; `PreferenceScores` writes them."""
-        order = (batch["row"] * 3 + batch["grades"]).argsort()
-        scores = self.scores(batch)[order].view(-1, 3)
-        return {"ids": batch["ids"], "prompts": batch["prompts"], "completions": batch["completions"], "scores": scores}
+        texts = {key: batch[key] for key in ("ids", "prompts", "completions")}
+        return texts | {"scores": self.graded_scores(batch)}
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return AdamW with a group for the head."""
@@ -135,8 +130,3 @@ class RewardModule(ChatModule):
         write_export(
             role, self.tokenizer, folder, export_info(self.stage, base, role.base_digest, self.tokenizer, **statistics)
         )
-
-
-def pair_accuracy(chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Tensor:
-    """Return the share of pairs whose better answer scores higher; a tie counts half, so that a constant scores 0.5."""
-    return ((chosen > rejected).float() + 0.5 * (chosen == rejected).float()).mean()

@@ -149,7 +149,7 @@ def test_reward_model_on_another_tokenizer_is_refused(tmp_path, base, tokenizer)
     other = train_tokenizer(TEXTS, 380)
     ppo = module(tmp_path, base, tokenizer)
     write_stage(tmp_path / "rm", write_base(tmp_path / "other", other), other, 4, value=True)
-    with pytest.raises(UserError, match="uses another tokenizer than model.policy"):
+    with pytest.raises(UserError, match=r"uses another tokenizer than model\.policy"):
         ppo.configure_model()
 
 
