@@ -70,11 +70,9 @@ def next_version(folder: Path) -> int:
 def newest_finished(name: str) -> Path | None:
     """Return the newest finished version of the run ``name``, inside the own study first, or None."""
     space = current_space()
-    if name == EXAMPLES:
-        return None
     for folder in dict.fromkeys([space.folder(name), space.logs_dir / name]):
         finished = [path for path in versions(folder) if (path / DONE_FILE).is_file()]
-        if finished:
+        if finished and EXAMPLES not in folder.relative_to(space.logs_dir).parts:
             return finished[-1]
     return None
 
