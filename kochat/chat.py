@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 
 from kochat.data.encode import encode_prompt
+from kochat.errors import UserError
 from kochat.models.backbone import model_folder
 from kochat.models.loading import HostPool
 from kochat.models.tokenizer import load_tokenizer
@@ -18,8 +19,12 @@ def chat(model: str, prompts: list[str] | None, temperature: float, max_new_toke
     """Print an answer to each prompt; without ``prompts``, read them from standard input until it ends.
 
     Raises:
-        UserError: when there is no such model.
+        UserError: when there is no such model, or a number is out of range.
     """
+    if temperature < 0:
+        raise UserError(f"--temperature={temperature} is negative; 0 answers greedily, 1 draws as the model was trained")
+    if max_new_tokens < 1:
+        raise UserError(f"--max_new_tokens={max_new_tokens} leaves no room for an answer; give 1 or more")
     folder = model_folder("model", model)
     tokenizer = load_tokenizer(folder)
     role = HostPool().load("policy", folder)

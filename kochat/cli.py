@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kochat import __version__
-from kochat.errors import UserError
+from kochat.errors import RunError, UserError
 
 LIGHTNING = {
     "fit": "train one stage from a config, then export and evaluate it",
@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 done; 2 the input is wrong, said in the last line of stderr; 130 interrupted.
+        0 done; 2 the input is wrong, 1 a run failed, both said in the last line of stderr; 130 interrupted.
     """
     args = list(sys.argv[1:] if args is None else args)
     try:
@@ -42,10 +42,10 @@ def main(args: Sequence[str] | None = None) -> int:
             build_parser().print_help()
             return 0
         return options.run(options)
-    except UserError as error:
+    except (UserError, RunError) as error:
         message = " ".join(str(error).split())
         print(f"kochat: error: {message}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
         print("kochat: interrupted; what is finished is kept", file=sys.stderr)
         return 130

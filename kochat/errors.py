@@ -1,4 +1,4 @@
-"""The one error that means "your input is wrong": shown as a single line, exit status 2."""
+"""The errors that the command line shows as a single line: wrong input (exit status 2), a run that failed (1)."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class UserError(Exception):
     The message names the file, the line or record, the field and the remedy. The command line prints it as the last line
     of stderr, ``kochat: error: ...``, and exits with status 2; no traceback is shown.
     """
+
+
+class RunError(Exception):
+    """Say why a run failed though its input was right, and what to try; exit status 1."""

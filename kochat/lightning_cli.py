@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import shlex
 import sys
 import time
 from contextlib import ExitStack
@@ -15,12 +14,14 @@ from typing import Any
 
 import lightning as L
 import torch
-from jsonargparse import ArgumentError
+from jsonargparse import ActionConfigFile, ArgumentError
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import kochat.callbacks  # noqa: F401 - a config may name our callbacks by their class alone
 from kochat import runs
+from kochat.config_errors import ConfigParser, explain
 from kochat.data import ChatDataModule
 from kochat.errors import UserError
 from kochat.modules import BaselineModule, ChatModule
@@ -77,6 +78,12 @@ class KochatCLI(LightningCLI):
             args=args,
         )
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Return a parser whose errors name the config file."""
+        parser = ConfigParser(**{"dump_header": [f"lightning.pytorch=={L.__version__}"], **kwargs})
+        parser.add_argument("-c", "--config", action=ActionConfigFile, help="A config; give more to overlay it.")
+        return parser
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what names and places a run."""
         parser.add_argument(
@@ -94,6 +101,15 @@ class KochatCLI(LightningCLI):
         configs = options.get("config") or []
         self.name = options.name or (Path(str(configs[0])).stem if configs else "run")
         self._stack.enter_context(runs.run_space(options.logs_dir, options.study))
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and trainer; what their constructors say about a value is the user's to mend."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise (error.__cause__ if isinstance(error.__cause__, UserError) else error) from None
+        except MisconfigurationException as error:
+            raise UserError(f"trainer: {error}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Check all inputs before a weight is touched, then build the trainer with the run's loggers."""
@@ -260,15 +276,9 @@ def run_subcommand(args: list[str]) -> Path | None:
         except AlreadyFinished as finished:
             return finished.run
         except ArgumentError as error:
-            raise UserError(_one_line(str(error), args)) from error
+            raise UserError(explain(str(error), args)) from error
         log_dir = cli.trainer.log_dir
         return Path(log_dir) if log_dir else None
-
-
-def _one_line(message: str, args: list[str]) -> str:
-    """Reduce a parser's message to one line, with the help that would say more."""
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
-    return f"{' '.join(lines)[:600]} (see: python -m kochat {shlex.quote(args[0])} --help)"
 
 
 def _quiet_libraries() -> None:

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "kochat"
 LEVELS = [
     {"errors"},
-    {"runs", "types"},
+    {"runs", "types", "config_errors"},
     {"functional", "text"},
     {"data", "models", "metrics", "sample"},
     {"rollout"},

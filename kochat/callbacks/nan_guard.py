@@ -11,10 +11,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from kochat.errors import UserError
+from kochat.errors import RunError, UserError
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(RunError):
     """A loss, a weight or a score became NaN or infinite; the message says where and what to try."""
 
 

@@ -22,8 +22,8 @@ def copy_export(model: str, out: Path, merge: bool) -> Path:
     Raises:
         UserError: when there is no such model or ``out`` is not empty.
     """
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"{out}: is not empty; give a new folder with --out")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out}: is not an empty folder; give a new one with --out")
     folder = model_folder("model", model)
     if not merge or not is_adapter(folder):
         shutil.copytree(folder, out, dirs_exist_ok=True)
