@@ -34,6 +34,7 @@ from kochat.models.roles import Role
 from kochat.models.tokenizer import tokenizer_digest
 from kochat.modules.base import ChatModule
 from kochat.rollout import Rollout, collect, response_logprobs, response_values
+from kochat.types import ModelSource
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class PPOModule(ChatModule):
 
     def __init__(
         self,
-        policy: str = "sft_lora16",
-        reward_model: str = "rm_lora16",
+        policy: ModelSource = ModelSource("sft_lora16"),  # noqa: B008 - a str, never changed
+        reward_model: ModelSource = ModelSource("rm_lora16"),  # noqa: B008 - a str, never changed
         kl_coef: float = 0.1,
         kl_kind: str = "k1",
         gamma: float = 1.0,

@@ -13,6 +13,7 @@ from kochat.models.export import export_info, write_export
 from kochat.models.roles import Role
 from kochat.models.tokenizer import load_tokenizer, train_tokenizer
 from kochat.modules.language_model import LanguageModelModule
+from kochat.types import ModelSource
 
 
 @dataclass
@@ -50,7 +51,7 @@ class PretrainModule(LanguageModelModule):
     def __init__(
         self,
         size: GPT2Size = GPT2Size(),  # noqa: B008 - jsonargparse shows a dataclass default; it is never changed
-        tokenizer_source: str | None = None,
+        tokenizer_source: ModelSource | None = None,
         vocab_size: int = 4000,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.1,

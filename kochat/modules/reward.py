@@ -14,6 +14,7 @@ from kochat.models.export import export_info, write_export
 from kochat.models.loading import new_role
 from kochat.models.lora import LoraSettings
 from kochat.modules.base import ChatModule, base_of
+from kochat.types import ModelSource
 
 
 class RewardModule(ChatModule):
@@ -36,7 +37,7 @@ class RewardModule(ChatModule):
 
     def __init__(
         self,
-        base: str = "skt/kogpt2-base-v2",
+        base: ModelSource = ModelSource("skt/kogpt2-base-v2"),  # noqa: B008 - a str, never changed
         lora: LoraSettings = LoraSettings(),  # noqa: B008 - jsonargparse shows a dataclass default; it is never changed
         margin: float = 0.0,
         learning_rate: float = 5e-5,

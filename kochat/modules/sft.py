@@ -11,6 +11,7 @@ from kochat.models.loading import new_role
 from kochat.models.lora import LoraSettings
 from kochat.modules.base import base_of
 from kochat.modules.language_model import LanguageModelModule
+from kochat.types import ModelSource
 
 
 class SFTModule(LanguageModelModule):
@@ -29,7 +30,7 @@ class SFTModule(LanguageModelModule):
 
     def __init__(
         self,
-        base: str = "skt/kogpt2-base-v2",
+        base: ModelSource = ModelSource("skt/kogpt2-base-v2"),  # noqa: B008 - a str, never changed
         lora: LoraSettings = LoraSettings(),  # noqa: B008 - jsonargparse shows a dataclass default; it is never changed
         learning_rate: float = 5e-5,
         weight_decay: float = 0.0,
@@ -67,5 +68,9 @@ class BaselineModule(SFTModule):
 
     stage: ClassVar[str] = "baseline"
 
-    def __init__(self, base: str = "skt/kogpt2-base-v2", max_new_tokens: int = 128) -> None:
+    def __init__(
+        self,
+        base: ModelSource = ModelSource("skt/kogpt2-base-v2"),  # noqa: B008 - a str, never changed
+        max_new_tokens: int = 128,
+    ) -> None:
         super().__init__(base=base, max_new_tokens=max_new_tokens)
