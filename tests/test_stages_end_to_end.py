@@ -1,0 +1,212 @@
+"""From sample data to the tested policy through the command line: each stage, two ranks, bf16, and what is not repeated."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from kochat.cli import main
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
+LIMITS = {"limit_train": 8, "limit_validation": 4, "limit_test": 3, "max_prompt_length": 96}
+SIZES = {"batch_size": 4, "eval_batch_size": 8}
+STAGES = {"sft": "sft_lora16", "rm": "rm_lora16", "ppo": "ppo_kl01"}
+DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with cleaned sample data."""
+    from kochat.data.clean import clean
+    from kochat.sample.generator import write_sample
+
+    folder = tmp_path_factory.mktemp("work")
+    write_sample(folder / "data" / "v1", 0, "tiny")
+    clean(folder / "data" / "v1", folder / "data" / "v2")
+    return folder
+
+
+def arguments(work, name, *extra, command="fit", logs="logs", steps=2):
+    """Return the command line of a small run."""
+    stage = name.split("_")[0]
+    options = {"trainer.max_steps": steps, "trainer.accelerator": "cpu", "trainer.enable_progress_bar": "false"}
+    options |= {"logs_dir": work / logs, "data.init_args.data_dir": work / "data"}
+    options |= {f"data.init_args.{key}": value for key, value in (LIMITS | SIZES).items()}
+    options["data.init_args.block_size" if stage == "pretrain" else "data.init_args.max_length"] = 128
+    if stage != "rm":
+        options["model.init_args.max_new_tokens"] = 6
+    if stage in ("sft", "rm", "baseline"):
+        options["model.init_args.base"] = "pretrain"
+    if stage == "pretrain":
+        options |= {
+            "model.init_args.size.layers": 1,
+            "model.init_args.size.hidden": 32,
+            "model.init_args.size.heads": 2,
+        }
+        options |= {"model.init_args.vocab_size": 400, "data.init_args.limit_characters": 20_000}
+    if stage == "ppo":
+        options |= {"model.init_args.ppo_epochs": 1, "model.init_args.minibatch_size": 4}
+    flags = [str(part) for key, value in options.items() for part in (f"--{key}", value)]
+    return [command, "--config", str(CONFIGS / f"{name}.yaml"), *flags, *map(str, extra)]
+
+
+def run(work, name, *extra, **options):
+    """Run a stage in this process; return its newest folder."""
+    assert main(arguments(work, name, *extra, **options)) == 0
+    folder = work / options.get("logs", "logs") / name
+    return max(folder.glob("version_*"), key=lambda path: int(path.name.split("_")[1]))
+
+
+def launch(work, name, *extra, **options):
+    """Run a stage as a command: Lightning starts the second rank by itself."""
+    command = [sys.executable, "-m", "kochat", *arguments(work, name, *extra, **options)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return Path(result.stdout.splitlines()[-1].removeprefix("kochat: "))
+
+
+@pytest.fixture(scope="module")
+def finished(work):
+    """All stages, each starting from the one before by its run name."""
+    return {name: run(work, name) for name in ("pretrain", "sft_lora16", "rm_lora16", "ppo_kl01")}
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def last_epoch(folder):
+    """Return the highest epoch in a training metric's row (the test's rows count one more)."""
+    with (folder / "metrics.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    trained = [key for key in rows[0] if not key.startswith("test/") and "/" in key]
+    return max(int(row["epoch"]) for row in rows if any(row[key] for key in trained))
+
+
+def done(folder):
+    return json.loads((folder / "done.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["pretrain", "sft_lora16", "rm_lora16", "ppo_kl01"])
+def test_each_stage_leaves_a_finished_run(finished, name):
+    folder = finished[name]
+    assert folder.name == "version_0"
+    record = done(folder)
+    assert record["stage"] == name.split("_")[0]
+    assert record["name"] == name
+    assert 0 < record["parameters"]["trainable"] <= record["parameters"]["total"]
+    assert any(key.endswith("train_loss") or key == "ppo/reward" for key in record["metrics"])
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {"config.yaml", "metrics.csv", "done.json"} <= {path.name for path in folder.iterdir()}
+    assert any(path.name.startswith("events.out.tfevents") for path in files)
+    newest = max(path.stat().st_mtime_ns for path in files)
+    assert (folder / "done.json").stat().st_mtime_ns == newest
+    steps = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    assert {"epoch", "step"} <= set(steps[0].split(","))
+    assert len(steps) > 1
+
+
+def test_samples_are_the_test_set_and_the_fixed_prompts(finished):
+    from kochat.data.fixed_prompts import FIXED_PROMPTS
+
+    for name in ("pretrain", "sft_lora16", "ppo_kl01"):
+        rows = lines(finished[name] / "samples.jsonl")
+        assert all(row.keys() == {"id", "prompt", "reference", "answer", "kind", "scores"} for row in rows)
+        fixed = [row for row in rows if row["kind"] == "fixed"]
+        assert {row["prompt"] for row in fixed} == set(FIXED_PROMPTS.values())
+        assert all(row["reference"] is None and row["scores"] == {} for row in fixed)
+        assert len(rows) == 3 + len(fixed)
+        assert all(row["scores"].keys() == {"bleu", "rouge_l", "chrf"} for row in rows if row["kind"] != "fixed")
+
+
+def test_reward_models_scores_are_kept(finished):
+    rows = lines(finished["rm_lora16"] / "rm_scores.jsonl")
+    assert rows
+    assert all(len(row["completions"]) == len(row["scores"]) == 3 for row in rows)
+    assert {"rm/accuracy", "rm/margin", "rm/score_best", "rm/score_middle", "rm/score_worst"} <= done(
+        finished["rm_lora16"]
+    )["metrics"].keys()
+
+
+def test_exports_load_in_peft(finished):
+    """The policy's adapter sits on the original base, as the SFT adapter does."""
+    from peft import PeftConfig, PeftModel
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    base = finished["pretrain"] / "export"
+    ids = torch.tensor([[5, 6, 7]])
+    outputs = []
+    for name in ("sft_lora16", "ppo_kl01"):
+        config = PeftConfig.from_pretrained(finished[name] / "export")
+        assert Path(config.base_model_name_or_path).samefile(base)
+        assert config.r == 16
+        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), finished[name] / "export")
+        outputs.append(model(input_ids=ids).logits)
+    assert not torch.equal(*outputs)
+    scorer = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+    scorer.config.pad_token_id = 2
+    scorer = PeftModel.from_pretrained(scorer, finished["rm_lora16"] / "export")
+    assert scorer(input_ids=ids).logits.shape == (1, 1)
+
+
+def test_test_loads_the_trained_weights(work, finished):
+    """It answers as the run itself did, and leaves a folder of its own."""
+    assert main(arguments(work, "sft_lora16", command="test")) == 0
+    again = lines(work / "logs" / "sft_lora16" / "test_0" / "samples.jsonl")
+    assert again == lines(finished["sft_lora16"] / "samples.jsonl")
+    assert not (work / "logs" / "sft_lora16" / "test_0" / "done.json").exists()
+
+
+def test_a_finished_run_is_not_repeated_unless_something_changed(work, finished):
+    """Same command: nothing. Another value: a new version. Without --skip_finished: a new version."""
+    shutil.copytree(work / "logs", work / "again")
+    skip = ["--skip_finished", "true"]
+    assert run(work, "sft_lora16", *skip, logs="again") == work / "again" / "sft_lora16" / "version_0"
+    changed = run(work, "sft_lora16", *skip, "--seed_everything", "1", logs="again")
+    assert changed.name == "version_1"
+    assert run(work, "sft_lora16", *skip, "--seed_everything", "1", logs="again") == changed
+
+
+def test_an_interrupted_run_starts_over_as_a_new_version(work, finished):
+    shutil.copytree(work / "logs", work / "broken")
+    (work / "broken" / "sft_lora16" / "version_0" / "done.json").unlink()
+    folder = run(work, "sft_lora16", "--skip_finished", "true", logs="broken")
+    assert folder.name == "version_1"
+    assert (folder / "done.json").is_file()
+
+
+@pytest.mark.parametrize("name", STAGES.values())
+def test_two_ranks_train_one_run(work, finished, name):
+    """Both ranks write into one version folder; every test row stands in it once."""
+    logs = f"ddp_{name}"
+    shutil.copytree(work / "logs", work / logs)
+    folder = launch(work, name, *DDP, logs=logs)
+    assert [path.name for path in sorted(folder.parent.glob("version_*"))] == ["version_0", "version_1"]
+    assert folder.name == "version_1"
+    assert done(folder)["steps"] == done(finished[name])["steps"]
+    assert (last_epoch(finished[name]), last_epoch(folder)) == (0, 1)  # two ranks: half as many batches an epoch
+    file = "rm_scores.jsonl" if name.startswith("rm") else "samples.jsonl"
+    ids = [row["id"] for row in lines(folder / file)]
+    assert sorted(ids) == sorted(row["id"] for row in lines(finished[name] / file))
+    assert (folder / "export" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", STAGES.values())
+def test_bf16_mixed(work, finished, name):
+    logs = f"bf16_{name}"
+    shutil.copytree(work / "logs", work / logs)
+    folder = run(work, name, "--trainer.precision", "bf16-mixed", logs=logs)
+    metrics = done(folder)["metrics"]
+    assert metrics.keys() == done(finished[name])["metrics"].keys()
+    for key in (key for key in metrics if key.endswith("train_loss")):
+        assert metrics[key] == pytest.approx(done(finished[name])["metrics"][key], rel=0.05)
