@@ -1,0 +1,80 @@
+"""A study's YAML: paths become absolute, names must fit together, and what is wrong is named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kochat.errors import UserError
+from kochat.study.plan import read_plan
+
+RUNS = [
+    {"name": "base", "config": "../pretrain.yaml"},
+    {"name": "plain", "config": "../baseline.yaml", "command": "test"},
+    {"name": "rm", "config": "rm.yaml", "overlays": ["a.yaml", "/b.yaml"], "set": {"model.init_args.margin": 0.5}},
+    {"name": "ppo", "config": "ppo.yaml"},
+]
+PLAN = {
+    "name": "trial",
+    "data_dir": "data/x",
+    "baseline": "plain",
+    "reward_model": "rm",
+    "final_ppo": "ppo",
+    "runs": RUNS,
+}
+
+
+def written(tmp_path, **changes) -> Path:
+    path = tmp_path / "study" / "trial.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(PLAN | changes), encoding="utf-8")
+    return path
+
+
+def test_paths_are_relative_to_the_yaml(tmp_path):
+    plan = read_plan(written(tmp_path, raw="../mine", corpus="../mine/corpus.jsonl"))
+    assert [run.config for run in plan.runs] == [
+        tmp_path / "pretrain.yaml",
+        tmp_path / "baseline.yaml",
+        tmp_path / "study" / "rm.yaml",
+        tmp_path / "study" / "ppo.yaml",
+    ]
+    assert plan.runs[2].overlays == (tmp_path / "study" / "a.yaml", Path("/b.yaml"))
+    assert plan.raw == str(tmp_path / "mine")
+    assert plan.corpus == tmp_path / "mine" / "corpus.jsonl"
+    assert plan.data_dir == Path("data/x")  # made by the study: relative to the working directory
+
+
+def test_what_is_left_out_has_a_default(tmp_path):
+    plan = read_plan(written(tmp_path))
+    assert (plan.raw, plan.corpus, plan.sample_size, plan.seed) == ("sample", None, "quickstart", 0)
+    assert [run.command for run in plan.runs] == ["fit", "test", "fit", "fit"]
+    assert plan.runs[2].set == {"model.init_args.margin": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reward_model": "lost"}, r"reward_model: 'lost' is none of the runs \['base', 'plain', 'rm', 'ppo'\]"),
+        ({"runs": [*RUNS, RUNS[0]]}, r"run names stand twice: \['base'\]"),
+        ({"runs": []}, r"trial\.yaml: runs: "),
+        ({"name": "../out"}, r"trial\.yaml: name: "),
+        ({"sead": 1}, r"trial\.yaml: sead: Extra inputs"),
+        ({"runs": [RUNS[0] | {"overlay": "x"}]}, r"trial\.yaml: runs\.0\.overlay: "),
+        ({"seed": "one"}, r"trial\.yaml: seed: "),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        read_plan(written(tmp_path, **changes))
+
+
+def test_no_file_and_no_yaml(tmp_path):
+    with pytest.raises(UserError, match=r"lost\.yaml: cannot be read \(No such file or directory\)"):
+        read_plan(tmp_path / "lost.yaml")
+    (tmp_path / "odd.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(UserError, match=r"odd\.yaml: not YAML: "):
+        read_plan(tmp_path / "odd.yaml")
+    (tmp_path / "odd.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"odd\.yaml: not YAML: "):
+        read_plan(tmp_path / "odd.yaml")
