@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from transformers import Cache
 
+from kochat.errors import UserError
 from kochat.functional import position_ids
 from kochat.models.backbone import backbone_of
 from kochat.models.lora import adapter_parameters, use_adapter
@@ -56,8 +57,12 @@ class Role:
 
         Returns:
             (b, t, hidden)
+
+        Raises:
+            UserError: when a row is longer than the model's positions.
         """
         positions = position_ids(mask)[:, -input_ids.shape[1] :]
+        self._check_room(positions, mask.shape[1])
         with self.active():
             output = backbone_of(self.host)(
                 input_ids=input_ids,
@@ -67,6 +72,15 @@ class Role:
                 use_cache=cache is not None,
             )
         return output.last_hidden_state
+
+    def _check_room(self, positions: torch.Tensor, width: int) -> None:
+        """Stop before a position embedding is read that is not there; the device is asked only where that could be."""
+        room = getattr(backbone_of(self.host).config, "max_position_embeddings", None)  # type: ignore[union-attr]
+        if room is not None and width > room and int(positions.max()) >= room:
+            raise UserError(
+                f"{self.name}: a row of {int(positions.max()) + 1} tokens is longer than the model's {room} positions; lower "
+                "data.max_length, data.max_prompt_length or max_new_tokens"
+            )
 
     def project(self, hidden: torch.Tensor) -> torch.Tensor:
         """Apply the role's head: (..., hidden) -> (..., vocab) logits, or (...) scalars for a value role."""

@@ -186,3 +186,15 @@ def test_incomplete_weights_are_refused(tmp_path, tokenizer):
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match="the weights lack 1 tensors"):
         load_base(folder, "lm")
+
+
+def test_a_row_longer_than_the_models_positions_is_refused(base):
+    """The base has 128 positions; padding beyond them is no harm."""
+    role = HostPool().load("policy", base)
+    ids, mask = torch.full((1, 129), 5), torch.ones(1, 129, dtype=torch.bool)
+    with pytest.raises(
+        UserError, match=r"policy: a row of 129 tokens is longer than the model's 128 positions; lower data"
+    ):
+        role.hidden(ids, mask)
+    mask[:, 0] = False
+    assert role.hidden(ids, mask).shape == (1, 129, 32)
