@@ -30,8 +30,7 @@ def imported_rooms(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} if node.module != "kochat" else {f"kochat.{alias.name}" for alias in node.names}
-    rooms = {name.split(".")[1] for name in names if name.startswith("kochat.") and "__" not in name}
-    return rooms
+    return {name.split(".")[1] for name in names if name.startswith("kochat.") and "__" not in name}
 
 
 def room_of(path: Path) -> str:

@@ -168,13 +168,15 @@ def test_test_loads_the_trained_weights(work, finished):
 
 
 def test_a_finished_run_is_not_repeated_unless_something_changed(work, finished):
-    """Same command: nothing. Another value: a new version. Without --skip_finished: a new version."""
+    """Same command: nothing. Another value, or another model to start from: a new version."""
     shutil.copytree(work / "logs", work / "again")
     skip = ["--skip_finished", "true"]
     assert run(work, "sft_lora16", *skip, logs="again") == work / "again" / "sft_lora16" / "version_0"
+    assert run(work, "ppo_kl01", *skip, logs="again").name == "version_0"
     changed = run(work, "sft_lora16", *skip, "--seed_everything", "1", logs="again")
     assert changed.name == "version_1"
     assert run(work, "sft_lora16", *skip, "--seed_everything", "1", logs="again") == changed
+    assert run(work, "ppo_kl01", *skip, logs="again").name == "version_1"
 
 
 def test_an_interrupted_run_starts_over_as_a_new_version(work, finished):

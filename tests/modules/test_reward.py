@@ -105,6 +105,16 @@ def test_rows_of_uneven_batches_count_alike(tmp_path, base, tokenizer):
     torch.testing.assert_close(rm.held_out.compute()["score_best"], best.mean())
 
 
+def test_each_validation_counts_its_own_scores(tmp_path, base):
+    rm, _ = fixed(tmp_path, base, ((3.0, 1.0, 0.0),))
+    rm.given = ((0.0, 1.0, 3.0),)  # the same record, scored otherwise after more training
+    batch = {"pairs": torch.tensor([[0, 1], [0, 2], [1, 2]]), "grades": torch.arange(3), "row": torch.zeros(3).long()}
+    run = trainer(tmp_path)
+    run.validate(rm, torch.utils.data.DataLoader([batch | {"ids": ["0"]}], batch_size=None), verbose=False)
+    assert run.callback_metrics["rm/accuracy"] == 0
+    assert rm.reward_mean == 0
+
+
 def test_a_constant_shift_changes_neither_loss_nor_accuracy(tmp_path, base):
     _, plain = fixed(tmp_path, base, GIVEN)
     rm, shifted = fixed(tmp_path, base, tuple(tuple(score + 8 for score in row) for row in GIVEN))
