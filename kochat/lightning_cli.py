@@ -153,7 +153,7 @@ class KochatCLI(LightningCLI):
         """Choose the run's folder: version_N for what makes a model (or the baseline), else one named after the subcommand."""
         folder = runs.current_space().folder(self.name)
         if self.subcommand != "fit" and self._needs_trained():
-            return f"{self.subcommand}_{len(list(folder.glob(self.subcommand + '_*')))}"
+            return f"{self.subcommand}_{len(list(folder.glob(f'{self.subcommand}_*')))}"
         return f"version_{runs.next_version(folder)}"
 
     def _loggers(self) -> list[Any]:
@@ -162,7 +162,7 @@ class KochatCLI(LightningCLI):
         version = os.environ.get(_VERSION_VARIABLE) or self._folder_name()
         os.environ[_VERSION_VARIABLE] = version
         self._stack.callback(os.environ.pop, _VERSION_VARIABLE, None)
-        place = {"save_dir": str(folder.parent), "name": folder.name, "version": version}
+        place: dict[str, Any] = {"save_dir": str(folder.parent), "name": folder.name, "version": version}
         return [TensorBoardLogger(**place, default_hp_metric=False), CSVLogger(**place)]
 
     # Finished work
