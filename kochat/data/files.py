@@ -71,6 +71,6 @@ def remedy(path: Path) -> str:
     if path.name in (SFT_FILE, PREFERENCE_FILE, PROMPT_FILE):
         return (
             f"put KoChatGPT's three files into {path.parent}, or fetch them with: "
-            f"python -m kochat clean --download {path.parent}"
+            f"python -m kochat clean --download {path.parent} --out {path.parent.parent / 'v2'}"
         )
     return "check the path"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kochat.errors import UserError
 from kochat.models.backbone import is_adapter, model_folder
+from kochat.models.export import SCORE_KEY, read_adapter_weights
 from kochat.models.loading import HostPool
 from kochat.models.tokenizer import load_tokenizer
 
@@ -28,6 +29,8 @@ def copy_export(model: str, out: Path, merge: bool) -> Path:
     if not merge or not is_adapter(folder):
         shutil.copytree(folder, out, dirs_exist_ok=True)
         return out
+    if SCORE_KEY in read_adapter_weights(folder):
+        raise UserError(f"{model}: is a reward model; its score head has no place in a merged causal LM, so leave --merge out")
     merged = HostPool().load("policy", folder).host.merge_and_unload(adapter_names=["policy"])  # type: ignore[operator]
     merged.save_pretrained(out)
     load_tokenizer(folder).save_pretrained(out)

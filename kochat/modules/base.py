@@ -125,7 +125,10 @@ class ChatModule(L.LightningModule):
 
     def decayed_adamw(self, groups: list[dict[str, Any]], weight_decay: float, warmup: float) -> dict[str, Any]:
         """Build AdamW with linear warm-up over the share ``warmup`` of the run, then cosine decay to a tenth."""
-        optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay, betas=(0.9, 0.95), foreach=True)
+        return self.scheduled(torch.optim.AdamW(groups, weight_decay=weight_decay, betas=(0.9, 0.95), foreach=True), warmup)
+
+    def scheduled(self, optimizer: torch.optim.Optimizer, warmup: float) -> dict[str, Any]:
+        """Give an optimizer linear warm-up and cosine decay over the run's steps."""
         total = max(1, int(self.trainer.estimated_stepping_batches))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

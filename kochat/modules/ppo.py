@@ -8,6 +8,7 @@ draw) and a pretraining-loss mix.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +192,7 @@ class PPOModule(ChatModule):
     @torch.no_grad()
     def targets(self, rollout: Rollout) -> Targets:
         """Turn scores and KL into advantages (whitened over all ranks) and returns."""
-        kl = kl_estimate(rollout.old_logprobs, rollout.ref_logprobs, self.kl_kind)
+        kl = kl_estimate(rollout.old_logprobs, rollout.ref_logprobs, self.kl_kind, mask=rollout.mask)
         scores = self.centred(rollout.scores) - self.missing_eos_penalty * (~rollout.stopped).float()
         rewards = shaped_rewards(scores, kl, rollout.mask, self.kl_coef)
         advantages, returns = gae(rewards, rollout.values, rollout.mask, self.gamma, self.gae_lambda)
@@ -298,9 +299,18 @@ class PPOModule(ChatModule):
         critic = [p for p in self.role("critic").parameters() if p.requires_grad]
         groups = [{"params": policy, "lr": self.learning_rate}, {"params": critic, "lr": self.critic_learning_rate}]
         optimizer = torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.95), foreach=True)
-        rollouts = max(1, int(self.trainer.estimated_stepping_batches))
+        rollouts = self.planned_rollouts()
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / rollouts))
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def planned_rollouts(self) -> int:
+        """Return how many rollouts the run makes: ``max_steps`` counts optimizer steps, of which a rollout takes several."""
+        rollouts = max(1, int(self.trainer.estimated_stepping_batches))
+        if self.trainer.max_steps < 0:
+            return rollouts
+        batch_size = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
+        steps = self.ppo_epochs * math.ceil(batch_size / self.minibatch_size)
+        return min(rollouts, math.ceil(self.trainer.max_steps / steps))
 
     def export(self, folder: Path) -> None:
         """Write the policy: one adapter on the original base, or a whole causal LM."""

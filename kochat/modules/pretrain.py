@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerFast
 
@@ -13,6 +13,7 @@ from kochat.models.export import export_info, write_export
 from kochat.models.roles import Role
 from kochat.models.tokenizer import load_tokenizer, train_tokenizer
 from kochat.modules.language_model import LanguageModelModule
+from kochat.modules.optimizers import MuonWithAdamW
 from kochat.types import ModelSource
 
 
@@ -40,7 +41,8 @@ class PretrainModule(LanguageModelModule):
         size: the model's shape.
         tokenizer_source: where the tokenizer comes from (a directory, run name or hub id); null trains one on the corpus.
         vocab_size: tokens of a tokenizer trained here.
-        learning_rate: AdamW's peak rate.
+        learning_rate: peak rate of AdamW, which trains embeddings, biases and norms.
+        matrix_learning_rate: peak rate of Muon, which trains the blocks' matrices.
         weight_decay: decoupled weight decay.
         warmup: share of the run that the rate rises over.
         max_new_tokens: length limit of answers, in tokens.
@@ -54,6 +56,7 @@ class PretrainModule(LanguageModelModule):
         tokenizer_source: ModelSource | None = None,
         vocab_size: int = 4000,
         learning_rate: float = 2e-3,
+        matrix_learning_rate: float = 2e-2,
         weight_decay: float = 0.1,
         warmup: float = 0.03,
         max_new_tokens: int = 48,
@@ -62,6 +65,7 @@ class PretrainModule(LanguageModelModule):
         self.size = size
         self.tokenizer_source = tokenizer_source
         self.vocab_size = vocab_size
+        self.matrix_learning_rate = matrix_learning_rate
 
     def sources(self) -> dict[str, str]:
         """Name the tokenizer's source, when there is one."""
@@ -94,6 +98,12 @@ class PretrainModule(LanguageModelModule):
             size.positions,
         )
         self.adopt(Role("policy", model))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return Muon on the blocks' matrices and AdamW on the rest."""
+        named = [(name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad]
+        optimizer = MuonWithAdamW(named, self.learning_rate, self.matrix_learning_rate, self.weight_decay)
+        return self.scheduled(optimizer, self.warmup)
 
     def export(self, folder: Path) -> None:
         """Write the whole causal LM."""

@@ -27,7 +27,7 @@ def write_sample(out_dir: str | Path, seed: int = 0, size: str | Size = "quickst
     (see :mod:`kochat.sample.dirt`). The same `seed` and `size` ("quickstart", "tiny" or a Size) give the same bytes.
     """
     size = named_size(size)
-    world = World.load()
+    world = World.load().part(size.facts_per_relation)
     writer = RowWriter(world, seed, size)
     unique = dict(zip(TRAINING_FILES, (writer.sft(), writer.rm(), writer.ppo(), writer.corpus()), strict=True))
     corpus_rows = len(unique["corpus.jsonl"])

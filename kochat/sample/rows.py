@@ -16,7 +16,8 @@ from kochat.text.josa import fill
 from kochat.text.normalise import prompt_key
 
 Row = dict[str, Any]
-_FACTS_IN_A_TEXT = (3, 5)
+_FACTS_IN_A_TEXT = (1, 3)
+_ASKED_SHARE = 0.25  # of the corpus' characters
 _CORPUS_ONLY_SHARE = 0.1
 _PPO_ONLY_PHRASINGS = 2  # question phrasings of each fact, and of each family one prompt, that SFT never shows
 
@@ -73,12 +74,17 @@ class RowWriter:
         return _shuffled([{"prompt": asked.prompt} for asked in chosen], rng)
 
     def corpus(self) -> list[Row]:
-        """Return {text, source} rows: every fact told equally often, and talk; at least one pass over all facts."""
+        """Return {text, source} rows: every fact told equally often, talk, and trained facts asked and answered.
+
+        At least one pass over all facts is told.
+        """
         rng = self._rng("corpus")
         talk_chars = round(self._size.corpus_chars * self._size.talk_share)
-        facts = _whole_passes(lambda: self._told_facts(rng), self._size.corpus_chars - talk_chars)
+        asked_chars = round(self._size.corpus_chars * _ASKED_SHARE)
+        facts = _whole_passes(lambda: self._told_facts(rng), self._size.corpus_chars - talk_chars - asked_chars)
         talk = _up_to(self._told_talk(rng), talk_chars)
-        return _shuffled([*facts, *talk], rng)
+        asked = _up_to(self._asked_facts(rng), asked_chars)
+        return _shuffled([*facts, *talk, *asked], rng)
 
     def _prompts(self) -> list[Asked]:
         return [*self._fact_prompts, *self._talk_prompts]
@@ -120,14 +126,27 @@ class RowWriter:
         return fill(rng.choice(question.relation.answers), s=question.facts[0].subject, o=rng.choice(others))
 
     def _told_facts(self, rng: random.Random) -> Iterator[Row]:
-        """Tell every fact once, some facts of one relation a text."""
+        """Tell every fact, some facts of one relation a text, each in two wordings.
+
+        A text that comes back to its subject is what teaches a model to take a name up again, as an answer does its question's.
+        """
         for relation in self._world.relations:
             facts = _shuffled([fact for fact in self._world.facts if fact.relation == relation.id], rng)
             while facts:
                 count = rng.randint(*_FACTS_IN_A_TEXT)
                 told, facts = facts[:count], facts[count:]
-                lines = (fill(rng.choice(relation.statements), s=fact.subject, o=fact.object) for fact in told)
+                turns = zip(*(rng.sample(relation.statements, 2) for _ in told), strict=True)
+                pairs = ((template, fact) for turn in turns for template, fact in zip(turn, told, strict=True))
+                lines = (fill(template, s=fact.subject, o=fact.object) for template, fact in pairs)
                 yield {"text": " ".join(lines), "source": f"facts/{relation.id}"}
+
+    def _asked_facts(self, rng: random.Random) -> Iterator[Row]:
+        """Write questions with their answers, as people ask each other, again and again over the trained facts' prompts."""
+        prompts = [asked for asked in self._fact_prompts if not asked.ppo_only]
+        while prompts:
+            for asked in _shuffled(prompts, rng):
+                source = f"asked/{asked.about.relation.id}"  # type: ignore[union-attr]
+                yield {"text": f"{asked.prompt}\n{good_answer(asked.about, rng)}", "source": source}
 
     def _told_talk(self, rng: random.Random) -> Iterator[Row]:
         """Write short dialogues, again and again over all families."""

@@ -46,6 +46,7 @@ class StudyPlan(BaseModel):
         reward_model: the run that scores every variant's answers.
         final_ppo: the PPO run of the final table.
         seed: seed of the runs and of the embedded world.
+        precision: the trainer's precision for all runs; auto takes bf16-mixed where the hardware multiplies bf16.
         runs: the runs, in the order of their dependencies.
     """
 
@@ -60,6 +61,7 @@ class StudyPlan(BaseModel):
     reward_model: str
     final_ppo: str
     seed: int = 0
+    precision: str = "32-true"
     runs: tuple[PlannedRun, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -65,7 +65,7 @@ def prepare_study(data_dir: Path, raw: str | Path, sample_size: str, seed: int) 
         from kochat.study.dirt_scores import dirt_scores
 
         scores = dirt_scores(v1, v2)
-    return {"summary": str((v2 / SUMMARY_FILE).resolve()), "dirt_scores": scores}
+    return {"summary": str(v2 / SUMMARY_FILE), "dirt_scores": scores}
 
 
 def _write_sample(folder: Path, size: str, seed: int) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import time
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from kochat import runs
@@ -28,9 +31,17 @@ STAGES = {
     "PPOModule": "ppo",
 }
 
+CLEANING = "cleaning.json"  # a copy of the cleaning's counts, so that the study's folder can be moved
+
 
 def run_study(
-    config: Path, logs_dir: Path, raw: Path | None, corpus: Path | None, only: list[str] | None, lang: str = "ko"
+    config: Path,
+    logs_dir: Path,
+    raw: Path | None = None,
+    corpus: Path | None = None,
+    tokenizer: Path | None = None,
+    only: list[str] | None = None,
+    lang: str = "ko",
 ) -> Path:
     """Run a whole study; finished runs are not repeated, interrupted ones start over.
 
@@ -39,6 +50,7 @@ def run_study(
         logs_dir: the folder of all runs.
         raw: raw data in place of the plan's.
         corpus: pretraining text in place of the plan's.
+        tokenizer: folder of the tokenizer that the base is pretrained with; None trains one.
         only: names of the runs to run; None runs all, scores them and writes the report.
         lang: the report's language, ko or en.
 
@@ -48,19 +60,19 @@ def run_study(
     plan = read_plan(config)
     _known_runs(plan, only)
     data = prepare_study(plan.data_dir, raw or plan.raw, plan.sample_size, plan.seed)
-    corpus = corpus or plan.corpus
+    sources = BaseSources(corpus or plan.corpus, tokenizer)
     folders: dict[str, Path] = {}
     started = time.perf_counter()
     chosen = [run for run in plan.runs if only is None or run.name in only]
     for number, run in enumerate(chosen, start=1):
         minutes = (time.perf_counter() - started) / 60
         print(f"[{number:2d}/{len(chosen)}] {run.name} ({minutes:.1f} min so far)", flush=True)
-        folders[run.name] = run_one(plan, run, logs_dir, corpus)
+        folders[run.name] = run_one(plan, run, logs_dir, sources)
         gc.collect()
     folder = logs_dir / plan.name
     if only is not None:
         return folder
-    score_all(plan, folders)
+    score_all(plan, folders, known_world=str(raw or plan.raw) == SAMPLE)
     write_study_file(plan, folder, folders, data)
     return write_report(folder, lang)
 
@@ -72,26 +84,49 @@ def _known_runs(plan: StudyPlan, only: list[str] | None) -> None:
         raise UserError(f"--only: {unknown[0]!r} is no run of this study; it has {', '.join(names)}")
 
 
-def run_one(plan: StudyPlan, run: PlannedRun, logs_dir: Path, corpus: Path | None) -> Path:
+@dataclass(frozen=True)
+class BaseSources:
+    """What the pretraining run reads in place of the study's own: a corpus, a tokenizer's folder."""
+
+    corpus: Path | None = None
+    tokenizer: Path | None = None
+
+
+def run_one(plan: StudyPlan, run: PlannedRun, logs_dir: Path, sources: BaseSources) -> Path:
     """Run one run of a study in this process, unless it is finished; return its folder."""
-    folder = run_subcommand(run_arguments(plan, run, logs_dir, corpus))
+    folder = run_subcommand(run_arguments(plan, run, logs_dir, sources))
     if folder is None:
         raise UserError(f"{run.config}: trainer.logger is off, so the study cannot find what it makes; set it to null")
     return folder
 
 
-def run_arguments(plan: StudyPlan, run: PlannedRun, logs_dir: Path, corpus: Path | None) -> list[str]:
+def run_arguments(plan: StudyPlan, run: PlannedRun, logs_dir: Path, sources: BaseSources) -> list[str]:
     """Return the command line of a run."""
     args = [run.command]
     for config in (run.config, *run.overlays):
         args += ["--config", str(config)]
     args += ["--name", run.name, "--study", plan.name, "--logs_dir", str(logs_dir), "--skip_finished", "true"]
     args += ["--seed_everything", str(plan.seed), "--data.init_args.data_dir", str(plan.data_dir)]
-    if corpus is not None and _stage_of(run) == "pretrain":
-        args += ["--data.init_args.path", str(corpus)]
+    args += ["--trainer.precision", precision(plan)]
+    if _stage_of(run) == "pretrain":
+        args += ["--data.init_args.path", str(sources.corpus)] if sources.corpus else []
+        args += ["--model.init_args.tokenizer_source", str(sources.tokenizer.resolve())] if sources.tokenizer else []
     for key, value in run.set.items():
         args += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
     return args
+
+
+def precision(plan: StudyPlan) -> str:
+    """Return the trainer's precision; ``auto`` is bf16-mixed where the processor or the GPU multiplies bf16 itself."""
+    if plan.precision != "auto":
+        return plan.precision
+    native = torch.cuda.is_bf16_supported(including_emulation=False) if torch.cuda.is_available() else _cpu_has_bf16()
+    return "bf16-mixed" if native else "32-true"
+
+
+def _cpu_has_bf16() -> bool:
+    """Tell whether the CPU has bf16 instructions: without them bf16 is emulated and slower than float32."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _stage_of(run: PlannedRun) -> str | None:
@@ -102,13 +137,13 @@ def _stage_of(run: PlannedRun) -> str | None:
     return STAGES.get(str(model.get("class_path", "")).rsplit(".", 1)[-1])
 
 
-def score_all(plan: StudyPlan, folders: dict[str, Path]) -> None:
-    """Score every variant's answers with the study's one reward model and, in the embedded world, with the oracle."""
+def score_all(plan: StudyPlan, folders: dict[str, Path], known_world: bool) -> None:
+    """Score every variant's answers with the study's one reward model and, in the embedded world, with its oracle."""
     export = folders[plan.reward_model] / runs.EXPORT_DIR
     max_length = int(_config(folders[plan.reward_model])["data"]["init_args"]["max_length"])
     reward = RewardScorer(export, max_length)
     judge = None
-    if plan.raw == SAMPLE:
+    if known_world:
         from kochat.sample.judge import judge
     for folder in folders.values():
         if (folder / SAMPLES).is_file() and runs.read_done(folder)["stage"] != "pretrain":
@@ -127,10 +162,11 @@ def write_study_file(plan: StudyPlan, folder: Path, folders: dict[str, Path], da
         "reward_model": plan.reward_model,
         "final_ppo": plan.final_ppo,
         "environment": environment(),
-        "data": data,
+        "data": {"summary": CLEANING, "dirt_scores": data["dirt_scores"]},
         "test_set": {"size": sum(kinds.values()), "kinds": dict(sorted(kinds.items()))},
         "runs": entries,
     }
+    shutil.copyfile(data["summary"], folder / CLEANING)
     runs.write_json(folder / "study.json", content)
 
 
