@@ -22,7 +22,9 @@ def chat(model: str, prompts: list[str] | None, temperature: float, max_new_toke
         UserError: when there is no such model, or a number is out of range.
     """
     if temperature < 0:
-        raise UserError(f"--temperature={temperature} is negative; 0 answers greedily, 1 draws as the model was trained")
+        raise UserError(
+            f"--temperature={temperature} is negative; 0 answers greedily, 1 draws as the model was trained"
+        )
     if max_new_tokens < 1:
         raise UserError(f"--max_new_tokens={max_new_tokens} leaves no room for an answer; give 1 or more")
     folder = model_folder("model", model)

@@ -106,7 +106,9 @@ def _study_arguments(parser: Parser) -> None:
     parser.add_argument("--raw", type=Path, help="folder of raw data (v1) in place of the study's own")
     parser.add_argument("--corpus", type=Path, help="corpus file to pretrain the base on, in place of the study's own")
     parser.add_argument("--logs_dir", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
-    parser.add_argument("--tokenizer", type=Path, help="folder of a tokenizer for the pretrained base, in place of one trained here")
+    parser.add_argument(
+        "--tokenizer", type=Path, help="folder of a tokenizer for the pretrained base, in place of one trained here"
+    )
     parser.add_argument("--only", nargs="*", help="run these runs (and no report)")
     parser.add_argument("--lang", choices=("ko", "en"), default="ko", help="the report's language")
 
@@ -115,7 +117,9 @@ def _study(options: argparse.Namespace) -> int:
     """Run every run of a study, score them on one test set, and write the report."""
     from kochat.study.runner import run_study
 
-    report = run_study(options.config, options.logs_dir, options.raw, options.corpus, options.tokenizer, options.only, options.lang)
+    report = run_study(
+        options.config, options.logs_dir, options.raw, options.corpus, options.tokenizer, options.only, options.lang
+    )
     print(f"kochat: {report}")
     return 0
 

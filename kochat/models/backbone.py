@@ -6,7 +6,7 @@ import hashlib
 import json
 import pickle
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -88,9 +88,10 @@ def load_base(folder: Path, kind: Kind) -> PreTrainedModel:
         config.num_labels = 1
     auto = AutoModelForCausalLM if kind == "lm" else AutoModelForSequenceClassification
     try:
-        model, info = auto.from_pretrained(str(folder), config=config, dtype=torch.float32, output_loading_info=True)
+        loaded: Any = auto.from_pretrained(str(folder), config=config, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
         raise UserError(f"{folder}: the weights could not be loaded: {str(error).splitlines()[0]}") from error
+    model, info = loaded
     missing = {key for key in info["missing_keys"] if not key.startswith("score.")}
     if missing and not _only_tied(model, missing):
         raise UserError(

@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
+from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
@@ -106,11 +108,12 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
 
 def _write_adapter(role: Role, folder: Path, info: ExportInfo) -> None:
     """Write adapter weights and configuration as PEFT does; a value role's head goes in as ``score``."""
-    config = role.host.peft_config[role.adapter]  # type: ignore[union-attr, index]
-    state = adapter_state(role.host, role.adapter)  # type: ignore[arg-type]
+    host, adapter = cast(PeftModel, role.host), cast(str, role.adapter)
+    config = cast(LoraConfig, host.peft_config[adapter])
+    state = adapter_state(host, adapter)
     task_type, saved_modules = config.task_type, config.modules_to_save
     if role.is_value:
-        state[SCORE_KEY] = role.head.weight.detach().cpu().clone()  # type: ignore[union-attr, operator]
+        state[SCORE_KEY] = role.head.weight.detach().cpu().clone()  # type: ignore[union-attr]
         task_type, saved_modules = "SEQ_CLS", ["score"]
     save_file(state, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     written = config.to_dict() | {
@@ -130,7 +133,7 @@ def _sequence_classifier(role: Role, tokenizer: PreTrainedTokenizerFast):
     config.pad_token_id = tokenizer.pad_token_id
     model = AutoModelForSequenceClassification.from_config(config)
     model.base_model.load_state_dict(backbone.state_dict())
-    model.score.weight.data.copy_(role.head.weight)  # type: ignore[union-attr, arg-type]
+    model.score.weight.data.copy_(role.head.weight)  # type: ignore[union-attr]
     return model
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -62,7 +63,8 @@ def matching_layers(model: nn.Module, targets: list[str]) -> dict[str, nn.Module
 
 def lora_parameter_count(layers: dict[str, nn.Module], rank: int) -> int:
     """Return the closed form: the sum over layers of rank * (inputs + outputs)."""
-    return sum(rank * sum(layer.weight.shape) for layer in layers.values())  # type: ignore[operator, arg-type]
+    shapes = [cast(torch.Tensor, layer.weight).shape for layer in layers.values()]
+    return sum(rank * (first + second) for first, second in shapes)
 
 
 def lora_config(model: nn.Module, settings: LoraSettings, task_type: str = "CAUSAL_LM") -> LoraConfig:

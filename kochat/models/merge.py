@@ -30,7 +30,9 @@ def copy_export(model: str, out: Path, merge: bool) -> Path:
         shutil.copytree(folder, out, dirs_exist_ok=True)
         return out
     if SCORE_KEY in read_adapter_weights(folder):
-        raise UserError(f"{model}: is a reward model; its score head has no place in a merged causal LM, so leave --merge out")
+        raise UserError(
+            f"{model}: is a reward model; its score head has no place in a merged causal LM, so leave --merge out"
+        )
     merged = HostPool().load("policy", folder).host.merge_and_unload(adapter_names=["policy"])  # type: ignore[operator]
     merged.save_pretrained(out)
     load_tokenizer(folder).save_pretrained(out)

@@ -75,7 +75,7 @@ class Role:
 
     def _check_room(self, positions: torch.Tensor, width: int) -> None:
         """Stop before a position embedding is read that is not there; the device is asked only where that could be."""
-        room = getattr(backbone_of(self.host).config, "max_position_embeddings", None)  # type: ignore[union-attr]
+        room = getattr(backbone_of(self.host).config, "max_position_embeddings", None)
         if room is not None and width > room and int(positions.max()) >= room:
             raise UserError(
                 f"{self.name}: a row of {int(positions.max()) + 1} tokens is longer than the model's {room} positions; lower "

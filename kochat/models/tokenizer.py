@@ -74,7 +74,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerFast, where: str, vocab_size: 
             f"{where}: the tokenizer has no eos_token; set it in tokenizer_config.json, or answers never end"
         )
     ids = tokenizer(PROBE, add_special_tokens=False)["input_ids"]
-    back = tokenizer.decode(ids, skip_special_tokens=True).strip()
+    back = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
     if normalise(back) != PROBE:
         raise UserError(
             f"{where}: the tokenizer turns {PROBE!r} into {back!r}; it is not made for Korean or is loaded wrongly"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from transformers import PreTrainedTokenizerFast
 
 from kochat.errors import UserError
@@ -62,7 +63,7 @@ class ChatModule(L.LightningModule):
             self.add_module(f"{role.name}_host", role.host)
         if role.head is not None:
             self.add_module(f"{role.name}_head", role.head)
-        rows = backbone_of(role.host).get_input_embeddings().weight.shape[0]  # type: ignore[operator, union-attr]
+        rows = backbone_of(role.host).get_input_embeddings().weight.shape[0]  # type: ignore[operator]
         check_tokenizer(self.tokenizer, f"{self.stage} {role.name}", rows)
         return role
 
@@ -86,7 +87,7 @@ class ChatModule(L.LightningModule):
 
     def global_sum(self, x: torch.Tensor) -> torch.Tensor:
         """Add ``x`` over all ranks."""
-        return self.trainer.strategy.reduce(x.detach().clone().float(), reduce_op="sum")  # type: ignore[return-value]
+        return self.trainer.strategy.reduce(x.detach().clone().float(), reduce_op="sum")
 
     def token_share(self, mask: torch.Tensor) -> torch.Tensor:
         """Return the global count of ``mask`` divided by the number of ranks.
@@ -123,11 +124,15 @@ class ChatModule(L.LightningModule):
 
     # Optimiser
 
-    def decayed_adamw(self, groups: list[dict[str, Any]], weight_decay: float, warmup: float) -> dict[str, Any]:
+    def decayed_adamw(
+        self, groups: list[dict[str, Any]], weight_decay: float, warmup: float
+    ) -> OptimizerLRSchedulerConfig:
         """Build AdamW with linear warm-up over the share ``warmup`` of the run, then cosine decay to a tenth."""
-        return self.scheduled(torch.optim.AdamW(groups, weight_decay=weight_decay, betas=(0.9, 0.95), foreach=True), warmup)
+        return self.scheduled(
+            torch.optim.AdamW(groups, weight_decay=weight_decay, betas=(0.9, 0.95), foreach=True), warmup
+        )
 
-    def scheduled(self, optimizer: torch.optim.Optimizer, warmup: float) -> dict[str, Any]:
+    def scheduled(self, optimizer: torch.optim.Optimizer, warmup: float) -> OptimizerLRSchedulerConfig:
         """Give an optimizer linear warm-up and cosine decay over the run's steps."""
         total = max(1, int(self.trainer.estimated_stepping_batches))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, warmup))

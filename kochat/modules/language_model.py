@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat.functional import length_mask, masked_mean, span_mask, token_logprobs
 from kochat.modules.base import ChatModule
@@ -53,7 +54,7 @@ class LanguageModelModule(ChatModule):
         loss, count = self.loss(batch)
         self.log(f"{self.stage}/val_loss", loss, prog_bar=True, sync_dist=True, batch_size=int(count))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW over what is trainable."""
         groups = [{"params": self.trainable_parameters(), "lr": self.learning_rate}]
         return self.decayed_adamw(groups, self.weight_decay, self.warmup)

@@ -43,7 +43,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
             part.param_groups = [group]  # shared, so that a schedule on this optimizer reaches its parts
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step with both parts; return the closure's loss."""
         loss = None
         if closure is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat.errors import UserError
 from kochat.functional import (
@@ -174,7 +175,7 @@ class PPOModule(ChatModule):
         targets = self.targets(rollout)
         losses = self.update(rollout, targets)
         self.log_rollout(rollout, targets, losses)
-        self.lr_schedulers().step()  # type: ignore[union-attr, call-arg]
+        self.lr_schedulers().step()  # type: ignore[union-attr]
 
     def rollout(self, batch: dict[str, Any], generator: torch.Generator | None) -> Rollout:
         """Sample answers and score them with all four roles."""
@@ -293,7 +294,7 @@ class PPOModule(ChatModule):
 
     # Optimiser and export
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return one AdamW with a group each for policy and critic; both rates fall linearly to 0."""
         policy = [p for p in self.role("policy").parameters() if p.requires_grad]
         critic = [p for p in self.role("critic").parameters() if p.requires_grad]

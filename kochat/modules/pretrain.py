@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from transformers import PreTrainedTokenizerFast
 
 from kochat.models.backbone import model_folder, small_gpt2, weights_digest
@@ -99,7 +100,7 @@ class PretrainModule(LanguageModelModule):
         )
         self.adopt(Role("policy", model))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return Muon on the blocks' matrices and AdamW on the rest."""
         named = [(name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad]
         optimizer = MuonWithAdamW(named, self.learning_rate, self.matrix_learning_rate, self.weight_decay)

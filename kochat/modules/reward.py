@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat.functional import length_mask, pairwise_ranking_loss
 from kochat.metrics import PairAccuracy
@@ -114,7 +115,7 @@ class RewardModule(ChatModule):
         texts = {key: batch[key] for key in ("ids", "prompts", "completions")}
         return texts | {"scores": self.graded_scores(batch)}
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW with a group for the head."""
         role = self.role("reward_model")
         head = list(role.head.parameters())  # type: ignore[union-attr]

@@ -19,8 +19,9 @@ SPLIT_RULES = frozenset({"held_out", "near_test", "fixed_prompt"})
 def dirt_scores(v1: Path, v2: Path) -> dict[str, dict[str, int | float]]:
     """Return by kind of dirt how many rows were planted and found (changed or dropped), and their share, the recall.
 
-    The row ``all`` also has ``touched``, every row that cleaning changed or dropped (what left for the test set not counted), and ``precision``, the share of these that
-    were planted. A duplicate counts as found when any row of its text went, whichever of the two copies that was.
+    The row ``all`` also has ``touched``, every row that cleaning changed or dropped (what left for the test set not counted),
+    and ``precision``, the share of these that were planted. A duplicate counts as found when any row of its text went,
+    whichever of the two copies that was.
     """
     labels = list(_lines(v1 / DIRT_FILE))
     ledger = [line for line in _lines(v2 / LEDGER_FILE) if line["rule"] not in SPLIT_RULES]

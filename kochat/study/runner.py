@@ -21,7 +21,7 @@ from kochat.lightning_cli import environment, run_subcommand
 from kochat.study.plan import SAMPLE, PlannedRun, StudyPlan, read_plan
 from kochat.study.prepare import prepare_study
 from kochat.study.report import write_report
-from kochat.study.scoring import SAMPLES, RewardScorer, score_run
+from kochat.study.scoring import SAMPLES, Judge, RewardScorer, score_run
 
 STAGES = {
     "PretrainModule": "pretrain",
@@ -142,9 +142,11 @@ def score_all(plan: StudyPlan, folders: dict[str, Path], known_world: bool) -> N
     export = folders[plan.reward_model] / runs.EXPORT_DIR
     max_length = int(_config(folders[plan.reward_model])["data"]["init_args"]["max_length"])
     reward = RewardScorer(export, max_length)
-    judge = None
+    judge: Judge | None = None
     if known_world:
-        from kochat.sample.judge import judge
+        from kochat.sample.judge import judge as oracle
+
+        judge = oracle
     for folder in folders.values():
         if (folder / SAMPLES).is_file() and runs.read_done(folder)["stage"] != "pretrain":
             score_run(folder, reward, judge)

@@ -9,7 +9,9 @@ from kochat.modules.optimizers import MuonWithAdamW, is_hidden_matrix
 
 
 def made(model):
-    return MuonWithAdamW(list(model.named_parameters()), learning_rate=1e-3, matrix_learning_rate=1e-2, weight_decay=0.1)
+    return MuonWithAdamW(
+        list(model.named_parameters()), learning_rate=1e-3, matrix_learning_rate=1e-2, weight_decay=0.1
+    )
 
 
 def gpt2():
