@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import sys
 import time
 from contextlib import ExitStack
@@ -13,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from jsonargparse import ActionConfigFile, ArgumentError
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-import kochat.callbacks  # noqa: F401 - a config may name our callbacks by their class alone
 from kochat import runs
+from kochat.callbacks.answers import rows_of  # a config may name our callbacks by their class alone
+from kochat.callbacks.rows import gather_rows, write_jsonl
 from kochat.config_errors import ConfigParser, explain
 from kochat.data import ChatDataModule
+from kochat.data.files import sha256_of
+from kochat.environment import environment
 from kochat.errors import UserError
-from kochat.modules import BaselineModule, ChatModule
+from kochat.modules import BaselineModule, ChatModule, RewardModule
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 _VERSION_VARIABLE = "KOCHAT_RUN_VERSION"  # set by the first rank, inherited by the ranks that Lightning launches
@@ -108,8 +109,6 @@ class KochatCLI(LightningCLI):
             super().instantiate_classes()
         except ValueError as error:
             raise (error.__cause__ if isinstance(error.__cause__, UserError) else error) from None
-        except MisconfigurationException as error:
-            raise UserError(f"trainer: {error}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Check all inputs before a weight is touched, then build the trainer with the run's loggers."""
@@ -117,14 +116,18 @@ class KochatCLI(LightningCLI):
         if self.config[self.subcommand].skip_finished:
             self._stop_if_finished()
         self._check_inputs()
-        if self._get(self.config_init, "trainer").get("logger") in (None, True):
-            kwargs["logger"] = self._loggers()
+        given = self._get(self.config_init, "trainer").get("logger")
+        if given is False:
+            raise UserError("trainer.logger=false leaves the run without a folder; leave it out")
+        more = [] if given in (None, True) else given if isinstance(given, list) else [given]
+        kwargs["logger"] = [*self._loggers(), *more]
         return super().instantiate_trainer(**kwargs)
 
     # Inputs
 
     def _check_inputs(self) -> None:
         """List all missing inputs together, each with the command that makes it."""
+        self._check_subcommand()
         trained = self._trained_run() if self._needs_trained() else None
         sources = {} if trained else self.model.sources()
         problems = [problem for field, value in sources.items() if (problem := runs.missing_source(field, value))]
@@ -134,9 +137,19 @@ class KochatCLI(LightningCLI):
                 f"make it with: python -m kochat fit --config {runs.config_of(self.name)}"
             )
         problems += self.datamodule.missing_inputs()
+        checkpoint = self.config[self.subcommand].get("ckpt_path")
+        if checkpoint not in (None, "last", "best", "hpc", "registry") and not Path(checkpoint).is_file():
+            problems.append(f"ckpt_path: no checkpoint {str(checkpoint)!r}; give a file under a run's checkpoints/")
         if problems:
             raise UserError("; ".join(problems))
         self.model.trained_export = trained
+
+    def _check_subcommand(self) -> None:
+        """Refuse what would train the baseline, or ask a model that answers nothing."""
+        if isinstance(self.model, BaselineModule) and self.subcommand == "fit":
+            raise UserError(f"the baseline is not trained: python -m kochat test --config {runs.config_of(self.name)}")
+        if isinstance(self.model, RewardModule) and self.subcommand == "predict":
+            raise UserError("predict: a reward model answers no prompts; test scores its held-out records")
 
     def _needs_trained(self) -> bool:
         """Tell whether the subcommand wants trained weights."""
@@ -172,13 +185,14 @@ class KochatCLI(LightningCLI):
         config = self.parser.dump(self.config, skip_none=False, format="json")
         content = {k: v for k, v in json.loads(config)[self.subcommand].items() if k not in _NO_PART_OF_A_RUN}
         upstream = {field: _source_fingerprint(value) for field, value in self.model.sources().items()}
-        data = {path.name: _file_digest(path) for path in self.datamodule.required_files() if path.is_file()}
+        data = {path.name: sha256_of(path)[:16] for path in self.datamodule.required_files() if path.is_file()}
         text = json.dumps([self.subcommand, content, upstream, data], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _stop_if_finished(self) -> None:
         run = runs.newest_finished(self.name)
-        if run is not None and runs.read_done(run).get("fingerprint") == self.fingerprint:
+        own = runs.current_space().folder(self.name)  # a run of the same name outside the study is another run
+        if run is not None and run.parent == own and runs.read_done(run).get("fingerprint") == self.fingerprint:
             raise AlreadyFinished(run)
 
     # Subcommands
@@ -186,6 +200,8 @@ class KochatCLI(LightningCLI):
     def after_fit(self) -> None:
         """Export the model, evaluate it on the frozen test set, and mark the run finished."""
         self._stop_if_interrupted()
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # nothing is logged or saved then
+            return
         run = Path(self.trainer.log_dir)  # type: ignore[arg-type]
         if self.trainer.is_global_zero:
             self.model.export(run / runs.EXPORT_DIR)
@@ -198,6 +214,14 @@ class KochatCLI(LightningCLI):
         """Mark a baseline's evaluation as a finished run."""
         if isinstance(self.model, BaselineModule):
             self._finish(Path(self.trainer.log_dir), {})  # type: ignore[arg-type]
+
+    def after_predict(self) -> None:
+        """Write the answers of all ranks, each prompt once."""
+        outputs = self.trainer.predict_loop.predictions
+        rows = gather_rows([row for output in outputs for row in rows_of(output)])
+        folder = self.trainer.log_dir  # a collective call: every rank makes it
+        if self.trainer.is_global_zero and folder is not None:
+            write_jsonl(Path(folder) / "answers.jsonl", rows)
 
     def _stop_if_interrupted(self) -> None:
         if self.trainer.interrupted:
@@ -231,36 +255,11 @@ class KochatCLI(LightningCLI):
         runs.write_json(run / runs.DONE_FILE, done)
 
 
-def environment() -> dict[str, Any]:
-    """Describe what a run was made with: versions, processor threads, device."""
-    import peft
-    import transformers
-
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "lightning": L.__version__,
-        "transformers": transformers.__version__,
-        "peft": peft.__version__,
-        "device": device,
-        "threads": torch.get_num_threads(),
-    }
-
-
 def _source_fingerprint(value: str) -> str:
     """Digest a model input: a run's own fingerprint, or its name where there is none."""
     source = runs.find_source(value)
     done = source.directory.parent / runs.DONE_FILE if source and source.directory else None
     return str(runs.read_done(done.parent).get("fingerprint")) if done and done.is_file() else value
-
-
-def _file_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:16]
 
 
 def run_subcommand(args: list[str]) -> Path | None:
@@ -277,6 +276,8 @@ def run_subcommand(args: list[str]) -> Path | None:
             return finished.run
         except ArgumentError as error:
             raise UserError(explain(str(error), args)) from error
+        except MisconfigurationException as error:
+            raise UserError(f"trainer: {error}") from error
         log_dir = cli.trainer.log_dir
         return Path(log_dir) if log_dir else None
 

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "kochat"
 LEVELS = [
-    {"errors"},
+    {"errors", "environment"},
     {"runs", "types", "config_errors"},
     {"functional", "text"},
     {"data", "models", "metrics", "sample"},

@@ -167,6 +167,46 @@ def test_test_loads_the_trained_weights(work, finished):
     assert not (work / "logs" / "sft_lora16" / "test_0" / "done.json").exists()
 
 
+def test_predict_writes_its_answers(work, finished):
+    assert main(arguments(work, "sft_lora16", command="predict")) == 0
+    answers = lines(work / "logs" / "sft_lora16" / "predict_0" / "answers.jsonl")
+    told = {row["id"]: row["answer"] for row in lines(finished["sft_lora16"] / "samples.jsonl")}
+    assert {row["id"]: row["answer"] for row in answers} == told
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "extra", "message"),
+    [
+        ("fit", "sft_lora16", ["--trainer.logger", "false"], "trainer.logger=false leaves the run without a folder"),
+        ("fit", "sft_lora16", ["--ckpt_path", "lost.ckpt"], "ckpt_path: no checkpoint 'lost.ckpt'"),
+        ("fit", "ppo_kl01", ["--trainer.gradient_clip_val", "1.0"], "gradient clipping is not supported for manual"),
+        ("fit", "baseline", [], "the baseline is not trained: python -m kochat test --config configs/baseline.yaml"),
+        ("predict", "rm_lora16", [], "predict: a reward model answers no prompts"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_a_line(work, finished, capsys, command, name, extra, message):
+    assert main(arguments(work, name, *extra, command=command)) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_without_a_logger_leaves_the_working_directory_alone(work, finished, tmp_path, monkeypatch):
+    """It once wrote its export over ./export."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "mine.txt").write_text("mine")
+    assert main(arguments(work, "sft_lora16", "--trainer.logger", "false")) == 2
+    assert main(arguments(work, "sft_lora16", "--trainer.fast_dev_run", "true")) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert (tmp_path / "export" / "mine.txt").read_text() == "mine"
+
+
+def test_a_run_outside_the_study_is_not_the_studys(work, finished):
+    """The same command in a study makes a run of the study's own, or its report would have no place for it."""
+    shutil.copytree(work / "logs", work / "apart")
+    assert main(arguments(work, "sft_lora16", "--skip_finished", "true", "--study", "mine", logs="apart")) == 0
+    assert (work / "apart" / "mine" / "sft_lora16" / "version_0" / "done.json").is_file()
+
+
 def test_a_finished_run_is_not_repeated_unless_something_changed(work, finished):
     """Same command: nothing. Another value, or another model to start from: a new version."""
     shutil.copytree(work / "logs", work / "again")

@@ -122,6 +122,10 @@ class ChatModule(L.LightningModule):
         texts = {key: batch[key] for key in ("ids", "prompts", "references", "kinds")}
         return texts | {"answers": self.answer(batch)}
 
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Answer the prompts, as `test_step` does; the command line writes them."""
+        return ChatModule.test_step(self, batch, batch_idx)
+
     # Optimiser
 
     def decayed_adamw(

@@ -16,8 +16,9 @@ import torch
 import yaml
 
 from kochat import runs
+from kochat.environment import environment
 from kochat.errors import UserError
-from kochat.lightning_cli import environment, run_subcommand
+from kochat.lightning_cli import run_subcommand
 from kochat.study.plan import SAMPLE, PlannedRun, StudyPlan, read_plan
 from kochat.study.prepare import prepare_study
 from kochat.study.report import write_report
