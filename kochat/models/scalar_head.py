@@ -21,7 +21,8 @@ class ScalarHead(nn.Linear):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return (...) float32 scalars."""
-        return super().forward(hidden.to(self.weight.dtype)).squeeze(-1).float()
+        with torch.autocast(hidden.device.type, enabled=False):  # bf16 would round rewards and values to 8 bits
+            return super().forward(hidden.to(self.weight.dtype)).squeeze(-1).float()
 
     def rescaled(self, mean: float, std: float) -> ScalarHead:
         """Return a head with a bias that gives ``(this head's output - mean) / std``."""

@@ -198,3 +198,13 @@ def test_a_row_longer_than_the_models_positions_is_refused(base):
         role.hidden(ids, mask)
     mask[:, 0] = False
     assert role.hidden(ids, mask).shape == (1, 129, 32)
+
+
+def test_a_score_is_float32_under_autocast():
+    """bf16 has 8 bits: 100.25 would be read as 100."""
+    from kochat.models.scalar_head import ScalarHead
+
+    head = ScalarHead(2, bias=True)
+    head.weight.data.fill_(1.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert head(torch.tensor([[100.0, 0.25]])).item() == 100.25
