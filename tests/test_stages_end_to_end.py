@@ -167,6 +167,16 @@ def test_test_loads_the_trained_weights(work, finished):
     assert not (work / "logs" / "sft_lora16" / "test_0" / "done.json").exists()
 
 
+@pytest.mark.parametrize("name", STAGES.values())
+def test_validate_loads_the_trained_weights(work, finished, name):
+    """PPO's judges come with its trained policy."""
+    assert main(arguments(work, name, command="validate")) == 0
+    with (work / "logs" / name / "validate_0" / "metrics.csv").open(encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    key = {"sft_lora16": "sft/val_loss", "rm_lora16": "rm/val_loss", "ppo_kl01": "ppo/val_kl"}[name]
+    assert float(row[key]) == pytest.approx(done(finished[name])["metrics"][key], rel=1e-3, abs=1e-5)
+
+
 def test_predict_writes_its_answers(work, finished):
     assert main(arguments(work, "sft_lora16", command="predict")) == 0
     answers = lines(work / "logs" / "sft_lora16" / "predict_0" / "answers.jsonl")

@@ -31,6 +31,8 @@ class ChatModule(L.LightningModule):
 
     def __init__(self, max_new_tokens: int = 128) -> None:
         super().__init__()
+        if max_new_tokens < 1:
+            raise UserError(f"model.max_new_tokens={max_new_tokens} leaves no answer; give 1 or more")
         self.max_new_tokens = max_new_tokens
         self.trained_export: Path | None = None
         self._tokenizer: PreTrainedTokenizerFast | None = None

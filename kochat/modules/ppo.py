@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat.errors import UserError
@@ -28,6 +29,7 @@ from kochat.functional import (
     shaped_rewards,
     value_loss,
 )
+from kochat.functional.kl import KL_KINDS
 from kochat.models.backbone import adapter_base, is_adapter, model_folder
 from kochat.models.export import ExportInfo, export_info, read_info, template_digest, write_export
 from kochat.models.loading import HostPool
@@ -128,6 +130,14 @@ class PPOModule(ChatModule):
         self.missing_eos_penalty = missing_eos_penalty
         self.scale_reward = scale_reward
         self._sampler: torch.Generator | None = None
+        self._check_options()
+
+    def _check_options(self) -> None:
+        for name in ("ppo_epochs", "minibatch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"model.{name}={getattr(self, name)} is too small; give 1 or more")
+        if self.kl_kind not in KL_KINDS:
+            raise UserError(f"model.kl_kind={self.kl_kind!r} is no KL estimator; choose one of {', '.join(KL_KINDS)}")
 
     # Models
 
@@ -137,13 +147,16 @@ class PPOModule(ChatModule):
 
     def configure_model(self) -> None:
         """Load the four roles; those with adapters on the same base share it."""
-        if self._roles or self.load_trained("policy"):
+        if self._roles:
+            return
+        validates = self.trained_export is not None and self.trainer.state.fn == TrainerFn.VALIDATING
+        if not validates and self.load_trained("policy"):
             return
         policy_folder = model_folder("model.policy", self.policy)
         reward_folder = model_folder("model.reward_model", self.reward_model)
         reward_info = self._check_reward_model(reward_folder)
         pool = HostPool()
-        policy = self.adopt(pool.load("policy", policy_folder))
+        policy = self.adopt(pool.load("policy", self.trained_export or policy_folder))
         reference = self.adopt(pool.load("reference", policy_folder))
         reward_model = self.adopt(pool.load("reward_model", reward_folder, value=True))
         critic = pool.load("critic", reward_folder, value=True)
@@ -215,7 +228,11 @@ class PPOModule(ChatModule):
         optimizer = self.optimizers()
         totals: dict[str, list[torch.Tensor]] = {}
         for index in self.minibatches(len(rollout.scores)):
-            loss, statistics = self.minibatch_loss(rollout.rows(index), targets, index)
+            part = rollout.rows(index)
+            if not len(index):  # DDP waits for this rank's gradients too: one row, of which no token counts
+                index = index.new_zeros(1)
+                part = replace(rollout.rows(index), mask=torch.zeros_like(rollout.mask[:1]))
+            loss, statistics = self.minibatch_loss(part, targets, index)
             self.manual_backward(loss)
             optimizer.step()  # type: ignore[union-attr]
             optimizer.zero_grad()  # type: ignore[union-attr]
@@ -224,11 +241,16 @@ class PPOModule(ChatModule):
         return {name: float(torch.stack(values).mean()) for name, values in totals.items()}
 
     def minibatches(self, rows: int) -> Iterator[torch.Tensor]:
-        """Deal all rows into minibatches, newly shuffled for each epoch."""
+        """Deal all rows into minibatches, newly shuffled for each epoch.
+
+        Every rank takes the same number of steps, as many as the longest needs: one with fewer rows (the last batch of a pool
+        is short) deals smaller minibatches, empty ones too, or the others would wait for its gradients for ever.
+        """
+        count = math.ceil(rows / self.minibatch_size)
+        most = int(self.trainer.strategy.reduce(torch.tensor(count, device=self.device), reduce_op="max"))
         for _ in range(self.ppo_epochs):
-            yield from torch.randperm(rows, generator=self._rank_sampler(), device=self.device).split(
-                self.minibatch_size
-            )
+            order = torch.randperm(rows, generator=self._rank_sampler(), device=self.device)
+            yield from order.split(self.minibatch_size) if count == most else order.tensor_split(most)
 
     def minibatch_loss(
         self, part: Rollout, targets: Targets, index: torch.Tensor

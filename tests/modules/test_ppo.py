@@ -158,6 +158,41 @@ def test_temperature_zero_is_refused(tmp_path):
         PPOModule(temperature=0.0)
 
 
+@pytest.mark.parametrize(
+    "options", [{"kl_kind": "k4"}, {"minibatch_size": 0}, {"ppo_epochs": 0}, {"max_new_tokens": 0}]
+)
+def test_options_that_cannot_be_meant_are_refused(options):
+    with pytest.raises(UserError, match=rf"model\.{next(iter(options))}="):
+        PPOModule(**options)
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(1, [0, 0, 1]), (4, [1, 1, 2]), (6, [2, 2, 2])])
+def test_a_rank_with_fewer_rows_takes_as_many_steps(tmp_path, base, tokenizer, monkeypatch, rows, sizes):
+    """Another rank has 6 rows, 3 minibatches of 2 an epoch; every row is dealt once an epoch all the same."""
+    ppo = loaded(tmp_path, base, tokenizer, ppo_epochs=1)
+    ppo.trainer = trainer(tmp_path)
+    monkeypatch.setattr(ppo.trainer.strategy, "reduce", lambda x, reduce_op: torch.tensor(3))
+    parts = list(ppo.minibatches(rows))
+    assert sorted(len(part) for part in parts) == sizes
+    assert sorted(torch.cat(parts).tolist()) == list(range(rows))
+
+
+@pytest.mark.parametrize(("policy_rank", "reward_rank"), [(0, 0), (8, 16)])
+def test_an_empty_minibatch_gives_every_parameter_a_gradient_of_zero(
+    tmp_path, base, tokenizer, monkeypatch, policy_rank, reward_rank
+):
+    """DDP waits for every gradient, that of a rank without rows too."""
+    ppo = module(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank)
+    monkeypatch.setattr(ppo, "minibatches", lambda rows: [torch.zeros(0, dtype=torch.long)])
+    gradients = []
+    monkeypatch.setattr(
+        ppo, "on_before_optimizer_step", lambda optimizer: gradients.extend(p.grad for p in ppo.trainable_parameters())
+    )
+    trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)]))
+    assert len(gradients) == len(ppo.trainable_parameters())
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
+
+
 def test_export_of_a_lora_policy_is_one_adapter_on_the_original_base(tmp_path, base, tokenizer):
     import json
 
