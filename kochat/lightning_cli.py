@@ -119,7 +119,7 @@ class KochatCLI(LightningCLI):
         given = self._get(self.config_init, "trainer").get("logger")
         if given is False:
             raise UserError("trainer.logger=false leaves the run without a folder; leave it out")
-        more = [] if given in (None, True) else given if isinstance(given, list) else [given]
+        more = given if isinstance(given, list) else [] if given in (None, True) else [given]
         kwargs["logger"] = [*self._loggers(), *more]
         return super().instantiate_trainer(**kwargs)
 
@@ -145,7 +145,6 @@ class KochatCLI(LightningCLI):
         self.model.trained_export = trained
 
     def _check_subcommand(self) -> None:
-        """Refuse what would train the baseline, or ask a model that answers nothing."""
         if isinstance(self.model, BaselineModule) and self.subcommand == "fit":
             raise UserError(f"the baseline is not trained: python -m kochat test --config {runs.config_of(self.name)}")
         if isinstance(self.model, RewardModule) and self.subcommand == "predict":
@@ -191,8 +190,9 @@ class KochatCLI(LightningCLI):
 
     def _stop_if_finished(self) -> None:
         run = runs.newest_finished(self.name)
-        own = runs.current_space().folder(self.name)  # a run of the same name outside the study is another run
-        if run is not None and run.parent == own and runs.read_done(run).get("fingerprint") == self.fingerprint:
+        if run is None or run.parent != runs.current_space().folder(self.name):  # one outside the study is another run
+            return
+        if runs.read_done(run).get("fingerprint") == self.fingerprint:
             raise AlreadyFinished(run)
 
     # Subcommands
@@ -203,9 +203,12 @@ class KochatCLI(LightningCLI):
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # nothing is logged or saved then
             return
         run = Path(self.trainer.log_dir)  # type: ignore[arg-type]
+        metrics = dict(self.trainer.callback_metrics)
+        if isinstance(self.model, RewardModule) and self.model.measured_at != self.trainer.global_step:
+            self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
+            metrics |= self.trainer.callback_metrics
         if self.trainer.is_global_zero:
             self.model.export(run / runs.EXPORT_DIR)
-        metrics = dict(self.trainer.callback_metrics)
         self.trainer.strategy.barrier()
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         self._finish(run, metrics)
@@ -217,8 +220,7 @@ class KochatCLI(LightningCLI):
 
     def after_predict(self) -> None:
         """Write the answers of all ranks, each prompt once."""
-        outputs = self.trainer.predict_loop.predictions
-        rows = gather_rows([row for output in outputs for row in rows_of(output)])
+        rows = gather_rows([row for output in self.trainer.predict_loop.predictions for row in rows_of(output)])
         folder = self.trainer.log_dir  # a collective call: every rank makes it
         if self.trainer.is_global_zero and folder is not None:
             write_jsonl(Path(folder) / "answers.jsonl", rows)
@@ -258,8 +260,8 @@ class KochatCLI(LightningCLI):
 def _source_fingerprint(value: str) -> str:
     """Digest a model input: a run's own fingerprint, or its name where there is none."""
     source = runs.find_source(value)
-    done = source.directory.parent / runs.DONE_FILE if source and source.directory else None
-    return str(runs.read_done(done.parent).get("fingerprint")) if done and done.is_file() else value
+    run = source.directory.parent if source and source.directory else None
+    return str(runs.read_done(run).get("fingerprint")) if run and (run / runs.DONE_FILE).is_file() else value
 
 
 def run_subcommand(args: list[str]) -> Path | None:
@@ -295,6 +297,3 @@ def _quiet_libraries() -> None:
     transformers.logging.disable_progress_bar()
     for pattern in _EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", pattern)
-
-
-__all__ = ["SUBCOMMANDS", "AlreadyFinished", "KochatCLI", "run_subcommand"]

@@ -138,6 +138,18 @@ def test_reward_models_scores_are_kept(finished):
     )["metrics"].keys()
 
 
+def test_reward_statistics_are_those_of_the_exported_weights(work, finished):
+    """max_steps ends the run in the middle of an epoch, before any validation."""
+    from kochat.models.export import read_info
+
+    shutil.copytree(work / "logs", work / "short")
+    folder = run(work, "rm_lora16", logs="short", steps=1)
+    info = read_info(folder / "export")
+    assert info.reward_mean == pytest.approx(done(folder)["metrics"]["rm/score_best"], abs=1e-6)
+    unmeasured = run(work, "rm_lora16", "--trainer.limit_val_batches", "0", logs="short", steps=1)
+    assert read_info(unmeasured / "export").reward_mean is None
+
+
 def test_exports_load_in_peft(finished):
     """The policy's adapter sits on the original base, as the SFT adapter does."""
     from peft import PeftConfig, PeftModel

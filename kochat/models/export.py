@@ -62,7 +62,7 @@ def template_digest() -> str:
 
 
 def export_info(
-    stage: str, base: str, base_digest: str, tokenizer: PreTrainedTokenizerFast, **reward: float
+    stage: str, base: str, base_digest: str, tokenizer: PreTrainedTokenizerFast, **reward: float | None
 ) -> ExportInfo:
     """Describe an export of this process."""
     return ExportInfo(stage, base, base_digest, tokenizer_digest(tokenizer), template_digest(), **reward)

@@ -55,7 +55,9 @@ class RewardModule(ChatModule):
         self.weight_decay = weight_decay
         self.warmup = warmup
         self.held_out = PairAccuracy()
-        self.reward_mean, self.reward_std = 0.0, 1.0
+        self.reward_mean: float | None = None
+        self.reward_std: float | None = None
+        self.measured_at = -1  # step; max_steps may end a run after it, and PPO centres its reward by these figures
 
     def sources(self) -> dict[str, str]:
         """Name the base model."""
@@ -107,8 +109,10 @@ class RewardModule(ChatModule):
             self.log(f"rm/{name}", value, prog_bar=name == "accuracy", sync_dist=True)
         with self.held_out.sync_context():
             _, scores = self.held_out.unique_rows()
-        self.reward_mean = scores[:, 0].mean().item()
-        self.reward_std = max(scores.std(correction=0).item(), 1e-6)
+        if len(scores):
+            self.reward_mean = scores[:, 0].mean().item()
+            self.reward_std = max(scores.std(correction=0).item(), 1e-6)
+        self.measured_at = self.trainer.global_step
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Score held-out records, completions in order from best to worst; `PreferenceScores` writes them."""
