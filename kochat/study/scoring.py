@@ -36,9 +36,9 @@ class RewardScorer:
         self.max_length = max_length
 
     def encode(self, prompt: str, answer: str) -> list[int]:
-        """Return prompt and answer with EOS, encoded as in training."""
-        head = encode_prompt(self.tokenizer, prompt)
-        return (head + encode_completion(self.tokenizer, answer))[: self.max_length]
+        """Return prompt and answer with EOS, encoded as in training: what is too long loses its end, never EOS."""
+        head = encode_prompt(self.tokenizer, prompt, self.max_length - 2)
+        return head + encode_completion(self.tokenizer, answer, self.max_length - len(head))
 
     @torch.no_grad()
     def __call__(self, pairs: Sequence[tuple[str, str]], batch_size: int = 64) -> list[float]:

@@ -41,10 +41,12 @@ def test_order_is_that_of_the_rows(scorer):
     assert scorer(PAIRS[::-1]) == pytest.approx(scorer(PAIRS)[::-1], abs=1e-5)
 
 
-def test_long_rows_are_cut(scorer, tmp_path, base, tokenizer):
-    scorer_of_20 = RewardScorer(write_stage(tmp_path / "export", base, tokenizer, 4, value=True), max_length=20)
-    assert len(scorer_of_20.encode(*PAIRS[0])) == 20
-    assert scorer_of_20.encode(*PAIRS[0]) == scorer.encode(*PAIRS[0])[:20]
+def test_long_answers_lose_their_end_but_not_eos(scorer, tmp_path, base, tokenizer):
+    """The score is read at EOS in training."""
+    whole = scorer.encode(*PAIRS[0])
+    width = len(whole) - 3
+    short = RewardScorer(write_stage(tmp_path / "export", base, tokenizer, 4, value=True), max_length=width)
+    assert short.encode(*PAIRS[0]) == [*whole[: width - 1], tokenizer.eos_token_id]
 
 
 class Verdict(Enum):
