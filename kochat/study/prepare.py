@@ -72,9 +72,8 @@ def _write_sample(folder: Path, size: str, seed: int) -> None:
     """Write the embedded world, unless the folder holds other data."""
     from kochat.sample.generator import write_sample
 
-    _refuse_other_origin(folder, SAMPLE)
+    _claim(folder, SAMPLE)
     write_sample(folder, seed, size)
-    write_json(folder / _ORIGIN_FILE, {"origin": SAMPLE})
 
 
 def _copy_raw(raw: Path, folder: Path) -> None:
@@ -83,11 +82,16 @@ def _copy_raw(raw: Path, folder: Path) -> None:
     if raw.resolve() == folder.resolve():
         return
     origin = str(raw.resolve())
-    _refuse_other_origin(folder, origin)
-    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, origin)
     for path in [*sources, raw / TEST_FILE]:
         if path.is_file():
             shutil.copyfile(path, folder / path.name)
+
+
+def _claim(folder: Path, origin: str) -> None:
+    """Write down where a folder's data comes from, before the data: what was interrupted can then be written again."""
+    _refuse_other_origin(folder, origin)
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _ORIGIN_FILE, {"origin": origin})
 
 

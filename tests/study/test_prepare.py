@@ -42,6 +42,20 @@ def test_raw_files_are_copied_and_left_as_they_are(tmp_path):
         assert copied[name] == before[name]
 
 
+def test_data_that_was_interrupted_is_written_again(tmp_path, monkeypatch):
+    from kochat.sample import generator
+
+    def interrupted(folder, seed, size):
+        (folder / "corpus.jsonl").write_text("{", encoding="utf-8")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generator, "write_sample", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_study(tmp_path / "data", "sample", "tiny", 0)
+    assert prepare_study(tmp_path / "data", "sample", "tiny", 0)["dirt_scores"]["all"]["planted"] > 100
+
+
 def test_data_from_elsewhere_is_never_written_over(tmp_path):
     write_sample(tmp_path / "mine", 0, "tiny")
     prepare_study(tmp_path / "data", tmp_path / "mine", "tiny", 0)
