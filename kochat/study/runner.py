@@ -60,6 +60,7 @@ def run_study(
     """
     plan = read_plan(config)
     _known_runs(plan, only)
+    _known_files(plan, config)
     data = prepare_study(plan.data_dir, raw or plan.raw, plan.sample_size, plan.seed)
     sources = BaseSources(corpus or plan.corpus, tokenizer)
     folders: dict[str, Path] = {}
@@ -83,6 +84,12 @@ def _known_runs(plan: StudyPlan, only: list[str] | None) -> None:
     unknown = sorted(set(only or []) - set(names))
     if unknown:
         raise UserError(f"--only: {unknown[0]!r} is no run of this study; it has {', '.join(names)}")
+
+
+def _known_files(plan: StudyPlan, config: Path) -> None:
+    lost = [path for run in plan.runs for path in (run.config, *run.overlays) if not path.is_file()]
+    if lost:
+        raise UserError(f"{config}: runs: there is no config {lost[0]}; paths are relative to the study's YAML")
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,8 @@ def run_arguments(plan: StudyPlan, run: PlannedRun, logs_dir: Path, sources: Bas
     args += ["--name", run.name, "--study", plan.name, "--logs_dir", str(logs_dir), "--skip_finished", "true"]
     args += ["--seed_everything", str(plan.seed), "--data.init_args.data_dir", str(plan.data_dir)]
     args += ["--trainer.precision", precision(plan)]
+    if torch.cuda.device_count() > 1:  # a second rank would be a second copy of the whole study
+        args += ["--trainer.devices", "1"]
     if _stage_of(run) == "pretrain":
         args += ["--data.init_args.path", str(sources.corpus)] if sources.corpus else []
         args += ["--model.init_args.tokenizer_source", str(sources.tokenizer.resolve())] if sources.tokenizer else []

@@ -137,6 +137,21 @@ def test_only_asks_for_known_runs_before_anything_is_written(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_lost_config_is_named_before_anything_is_written(tmp_path):
+    path = write_plan(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace("rm_lora16.yaml", "rm_lora61.yaml"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"tiny\.yaml: runs: there is no config \S+rm_lora61\.yaml"):
+        run_study(path, tmp_path / "logs")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("gpus", "devices"), [(0, []), (1, []), (8, ["1"])])
+def test_a_study_uses_one_device(monkeypatch, gpus, devices):
+    monkeypatch.setattr(runner.torch.cuda, "device_count", lambda: gpus)
+    run = PlannedRun(name="sft", config=CONFIGS / "sft_lora16.yaml")
+    assert after(run_arguments(plan_of(run), run, Path("logs"), BaseSources()), "--trainer.devices") == devices
+
+
 def test_a_run_without_a_folder_is_the_users_to_mend(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "run_subcommand", lambda args: None)
     with pytest.raises(UserError, match=r"pretrain\.yaml: trainer\.logger is off"):
