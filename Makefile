@@ -39,7 +39,7 @@ format: $(VENV)/.installed-dev  ## format the code
 	$(BIN)/ruff check --fix kochat tests
 	$(BIN)/ruff format kochat tests
 
-bench: $(VENV)/.installed  ## time the stages (writes a table to benchmarks/results/)
+bench: $(VENV)/.installed  ## time the stages (writes benchmarks/results/stages.md)
 	$(BIN)/python -m benchmarks.stages
 
 clean-venv:  ## remove .venv

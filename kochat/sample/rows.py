@@ -106,7 +106,7 @@ class RowWriter:
         return {"prompt": asked.prompt, **{f"completion_{i}": texts[i] for i in range(3)}, "ranking": order}
 
     def _bad_answer(self, about: Question | TalkFamily, good: str, rng: random.Random) -> str:
-        kind = rng.choices(("wrong", "repetition", "english"), weights=(6, 2, 2))[0]
+        kind = rng.choice(("wrong", "repetition", "english"))
         if kind == "repetition":
             return repetition(good, rng)
         if kind == "english":
