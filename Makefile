@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install study test check format bench clean-venv
+.PHONY: help install study test check format bench example clean-venv
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,15 @@ format: $(VENV)/.installed-dev  ## format the code
 
 bench: $(VENV)/.installed  ## time the stages (writes benchmarks/results/stages.md)
 	$(BIN)/python -m benchmarks.stages
+
+# The runs to look at right after a clone: curves, answers and report, no weights, and no config.yaml (its paths are this machine's).
+EXAMPLE_FILES := -name 'events.out.tfevents.*' -o -name '*.csv' -o -name '*.jsonl' -o -name 'done.json' -o -name 'study.json' \
+	-o -name 'cleaning.json' -o -name 'report.*' -o -name '*.svg'
+
+example:  ## copy the finished quickstart study to lightning_logs/example, to be committed
+	rm -rf lightning_logs/example && mkdir -p lightning_logs/example
+	cd lightning_logs/quickstart && find . -type f \( $(EXAMPLE_FILES) \) | tar cf - -T - | tar xf - -C ../example
+	du -sh lightning_logs/example
 
 clean-venv:  ## remove .venv
 	rm -rf $(VENV)
