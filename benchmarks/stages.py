@@ -45,7 +45,9 @@ def prepare(folder: Path) -> tuple[Path, object]:
     for name, value in (("sft", False), ("rm", True)):
         role = new_role("reward_model" if value else "policy", base, LoraSettings(16), value)
         reward = {"reward_mean": 0.0, "reward_std": 1.0} if value else {}
-        write_export(role, tokenizer, folder / name, export_info(name, str(base), role.base_digest, tokenizer, **reward))
+        write_export(
+            role, tokenizer, folder / name, export_info(name, str(base), role.base_digest, tokenizer, **reward)
+        )
     return folder, tokenizer
 
 
@@ -110,7 +112,10 @@ def measure(rounds: int) -> dict[str, list[float]]:
         ppo = trainer_for(PPOModule(policy=str(folder / "sft"), reward_model=str(folder / "rm"), **settings))
         work = {
             "SFT, LoRA 16, batch 16": (step_of(sft, _adamw(sft)), batches(SFTDataModule, tokenizer, folder, 16)),
-            "reward model, LoRA 16, batch 8": (step_of(reward, _adamw(reward)), batches(PreferenceDataModule, tokenizer, folder, 8)),
+            "reward model, LoRA 16, batch 8": (
+                step_of(reward, _adamw(reward)),
+                batches(PreferenceDataModule, tokenizer, folder, 8),
+            ),
             "PPO, LoRA 16, batch 32, 2 epochs": (ppo_step(ppo), batches(PromptDataModule, tokenizer, folder, 32)),
         }
         figures: dict[str, list[float]] = {name: [] for name in work}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig
 from safetensors.torch import load_file
 from torch import nn
 
@@ -112,13 +111,3 @@ def _whole_model_score(folder: Path) -> torch.Tensor:
         if "score.weight" in weights:
             return weights["score.weight"]
     raise UserError(f"{folder}: no score head in its weights; give a reward model's export")
-
-
-def private_copy(role: Role, name: str) -> Role:
-    """Copy a fully trained role into a host of its own."""
-    return Role(name, copy.deepcopy(role.host), None, copy.deepcopy(role.head))
-
-
-def is_shared(host: nn.Module) -> bool:
-    """Tell whether a host carries adapters."""
-    return isinstance(host, PeftModel)

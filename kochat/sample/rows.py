@@ -145,7 +145,7 @@ class RowWriter:
         prompts = [asked for asked in self._fact_prompts if not asked.ppo_only]
         while prompts:
             for asked in _shuffled(prompts, rng):
-                source = f"asked/{asked.about.relation.id}"  # type: ignore[union-attr]
+                source = f"asked/{asked.about.relation.id}"
                 yield {"text": f"{asked.prompt}\n{good_answer(asked.about, rng)}", "source": source}
 
     def _told_talk(self, rng: random.Random) -> Iterator[Row]:
