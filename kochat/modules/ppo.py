@@ -18,7 +18,7 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
-from kochat.errors import UserError
+from kochat.errors import RunError, UserError
 from kochat.functional import (
     entropy,
     gae,
@@ -238,7 +238,7 @@ class PPOModule(ChatModule):
             optimizer.zero_grad()  # type: ignore[union-attr]
             for name, value in statistics.items():
                 totals.setdefault(name, []).append(value.detach())
-        return {name: float(torch.stack(values).mean()) for name, values in totals.items()}
+        return finite_means(totals)
 
     def minibatches(self, rows: int) -> Iterator[torch.Tensor]:
         """Deal all rows into minibatches, newly shuffled for each epoch.
@@ -341,6 +341,21 @@ class PPOModule(ChatModule):
         role = self.role("policy")
         base = adapter_base(source) if is_adapter(source) else str(source)
         write_export(role, self.tokenizer, folder, export_info(self.stage, base, role.base_digest, self.tokenizer))
+
+
+def finite_means(totals: dict[str, list[torch.Tensor]]) -> dict[str, float]:
+    """Return the mean of each list of scalars.
+
+    Raises:
+        RunError: when one is NaN or infinite; the next rollout could draw no token from such a policy.
+    """
+    means = {name: float(torch.stack(values).mean()) for name, values in totals.items()}
+    bad = [name for name, value in means.items() if not math.isfinite(value)]
+    if bad:
+        raise RunError(
+            f"ppo/{bad[0]} is not finite after an update; lower model.learning_rate or model.max_grad_norm, or train in 32-true"
+        )
+    return means
 
 
 def reward_statistics(info: ExportInfo | None, scale: bool) -> tuple[float, float]:

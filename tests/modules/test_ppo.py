@@ -153,6 +153,15 @@ def test_reward_model_on_another_tokenizer_is_refused(tmp_path, base, tokenizer)
         ppo.configure_model()
 
 
+def test_a_run_that_diverges_ends_with_cause_and_remedy():
+    from kochat.errors import RunError
+    from kochat.modules.ppo import finite_means
+
+    assert finite_means({"policy_loss": [torch.tensor(1.0), torch.tensor(3.0)]}) == {"policy_loss": 2.0}
+    with pytest.raises(RunError, match=r"ppo/value_loss is not finite .* lower model\.learning_rate"):
+        finite_means({"policy_loss": [torch.tensor(1.0)], "value_loss": [torch.tensor(float("nan"))]})
+
+
 def test_temperature_zero_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"temperature=0\.0"):
         PPOModule(temperature=0.0)
