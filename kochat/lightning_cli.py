@@ -267,6 +267,8 @@ def _source_fingerprint(value: str) -> str:
 def run_subcommand(args: list[str]) -> Path | None:
     """Run ``fit``, ``validate``, ``test`` or ``predict``; return the run's folder (also when it was finished before).
 
+    Ranks other than the first return None: they share its terminal, and two lines at once would mix.
+
     Raises:
         UserError: for anything wrong in the arguments, the configs or the inputs.
     """
@@ -281,7 +283,7 @@ def run_subcommand(args: list[str]) -> Path | None:
         except MisconfigurationException as error:
             raise UserError(f"trainer: {error}") from error
         log_dir = cli.trainer.log_dir
-        return Path(log_dir) if log_dir else None
+        return Path(log_dir) if log_dir and cli.trainer.is_global_zero else None
 
 
 def _quiet_libraries() -> None:

@@ -29,7 +29,7 @@ class Size:
 
 SIZES = {
     # A model of two million parameters that trains for two minutes cannot hold 700 facts: the quickstart asks for fewer, more often.
-    "quickstart": Size(facts_per_relation=16),
+    "quickstart": Size(facts_per_relation=16, sft_rows=2_400),
     "full": Size(
         corpus_chars=600_000, sft_rows=6_000, rm_rows=2_000, ppo_rows=2_400, test_trained=300, test_corpus_only=60
     ),

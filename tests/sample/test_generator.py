@@ -45,13 +45,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 
 def test_an_unknown_size_is_named() -> None:
-    with pytest.raises(UserError, match="size='huge' is unknown; choose quickstart or tiny"):
+    with pytest.raises(UserError, match="size='huge' is unknown; choose quickstart or full or tiny"):
         write_sample("unused", size="huge")
 
 
 def test_the_quickstart_has_the_promised_numbers(rows: dict[str, list[dict]]) -> None:
-    assert [len(rows[name]) for name in (SFT, RM, PPO)] == [3000, 900, 1200]
-    assert Counter(row["kind"] for row in rows["test.jsonl"]) == {"trained": 150, "corpus_only": 50, "talk": 60}
+    assert [len(rows[name]) for name in (SFT, RM, PPO)] == [2400, 900, 1200]
+    assert Counter(row["kind"] for row in rows["test.jsonl"]) == {"trained": 150, "corpus_only": 27, "talk": 60}
     clean = RowWriter(World.load(), 0, SIZES["quickstart"]).corpus()
     assert 230_000 < sum(len(row["text"]) for row in clean) < 270_000
     shares = Counter(label["file"] for label in rows["dirt.jsonl"])
@@ -78,7 +78,8 @@ def test_rankings_go_from_correct_over_evasive_to_bad() -> None:
     assert set(verdicts[0]) == {Verdict.CORRECT, None}
     assert set(verdicts[1]) == {Verdict.ABSTAINED, None}
     assert set(verdicts[2]) == {Verdict.WRONG, Verdict.MALFORMED, None}
-    assert verdicts[2][Verdict.WRONG] > verdicts[2][Verdict.MALFORMED]
+    judged = verdicts[2][Verdict.WRONG] + verdicts[2][Verdict.MALFORMED]
+    assert 0.28 < verdicts[2][Verdict.WRONG] / judged < 0.39  # wrong facts, repetition and noise in equal shares
 
 
 def test_length_does_not_give_the_better_answer_away() -> None:
@@ -89,7 +90,7 @@ def test_length_does_not_give_the_better_answer_away() -> None:
         for place in (1, 2):
             longer[kind, place].append(0.5 + 0.5 * ((lengths[0] > lengths[place]) - (lengths[0] < lengths[place])))
     for shares in longer.values():
-        assert 0.38 < statistics.mean(shares) < 0.62
+        assert 0.3 < statistics.mean(shares) < 0.7  # a repetition loop is long by nature
 
 
 def test_no_test_prompt_is_nearly_in_a_training_file(rows: dict[str, list[dict]]) -> None:
@@ -104,8 +105,9 @@ def test_no_test_prompt_is_nearly_in_a_training_file(rows: dict[str, list[dict]]
 
 
 def test_corpus_only_facts_are_told_and_never_asked(rows: dict[str, list[dict]]) -> None:
-    hidden = [question for question in World.load().questions if is_corpus_only(question)]
-    assert 0.06 < len(hidden) / len(World.load().questions) < 0.14
+    world = World.load().part(SIZES["quickstart"].facts_per_relation)
+    hidden = [question for question in world.questions if is_corpus_only(question)]
+    assert 0.06 < len(hidden) / len(world.questions) < 0.14
     asked = {prompt_key(row["prompt"]) for name in (SFT, RM, PPO) for row in rows[name]}
     told = "\n".join(row["text"] for row in rows[CORPUS])
     for question in hidden:
