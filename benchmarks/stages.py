@@ -9,6 +9,7 @@ real tokens (no padding) a second. One optimizer step each for SFT and the rewar
 from __future__ import annotations
 
 import argparse
+import logging
 import statistics
 import tempfile
 import time
@@ -144,6 +145,7 @@ def table(figures: dict[str, list[float]]) -> str:
 
 def main() -> None:
     """Measure and write benchmarks/results/stages.md."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     text = table(measure(parser.parse_args().rounds))
