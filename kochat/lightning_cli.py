@@ -27,7 +27,6 @@ from kochat.environment import environment
 from kochat.errors import UserError
 from kochat.modules import BaselineModule, ChatModule, RewardModule
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
 _VERSION_VARIABLE = "KOCHAT_RUN_VERSION"  # set by the first rank, inherited by the ranks that Lightning launches
 _EXPECTED_WARNINGS = (
     ".*args parameter is intended to run from within Python.*",  # the study gives its runs' arguments itself
