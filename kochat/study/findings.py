@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from kochat.study.intervals import Interval, paired_interval
+from kochat.metrics.intervals import Interval, paired_interval
 from kochat.study.records import Records
 from kochat.study.results import Run, StudyResults
 from kochat.study.strings import Texts

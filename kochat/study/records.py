@@ -12,7 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
-from kochat.study.intervals import Interval, mean_interval, paired_interval
+from kochat.metrics.intervals import Interval, mean_interval, paired_interval
 from kochat.study.results import Run, StudyResults
 from kochat.study.schema import Answer, RankedScores
 from kochat.study.text_scores import CORPUS_SCORES, MEAN_SCORES, TextScores, corpus_difference, score_texts

@@ -11,7 +11,7 @@ from importlib.resources import files
 import yaml
 
 from kochat.errors import UserError
-from kochat.study.intervals import Interval
+from kochat.metrics.intervals import Interval
 from kochat.study.results import Run
 from kochat.text.josa import fill
 

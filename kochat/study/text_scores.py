@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from kochat.metrics.text import BLEU, CHRF, ROUGEL, text_metrics
-from kochat.study.intervals import Interval, bootstrap_weights, percentile_bounds
+from kochat.metrics.intervals import Interval, bootstrap_weights, percentile_bounds
 from kochat.study.schema import Answer
 
 MEAN_SCORES = ("rouge_l", "legacy_rouge_l")

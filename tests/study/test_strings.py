@@ -3,7 +3,7 @@ import re
 import pytest
 
 from kochat.errors import UserError
-from kochat.study.intervals import Interval
+from kochat.metrics.intervals import Interval
 from kochat.study.results import Run
 from kochat.study.schema import Done, RunEntry
 from kochat.study.strings import Texts, count, read_texts

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over prompts: how far a mean, or a difference of two runs, could move with other prompts.
+"""Bootstrap intervals over prompts: how far a mean, a share, or a difference of two runs, could move with other prompts.
 
 The percentile bootstrap (Efron and Tibshirani 1993, ch. 13). It speaks of the choice of prompts alone: one seed was
 trained, so nothing here says how far another training run would land.
@@ -49,6 +49,25 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     sample = np.asarray(values, dtype=np.float64)
     draws = bootstrap_weights(len(sample)) @ sample / len(sample)
     return Interval(float(sample.mean()), *percentile_bounds(draws), len(sample))
+
+
+def share_interval(hits: Sequence[float] | np.ndarray, counts: Sequence[float] | np.ndarray) -> Interval | None:
+    """Return sum(hits) / sum(counts) with its interval; None where nothing was counted.
+
+    A draw resamples prompts, each with all of its hits and counts, so that what stands under one prompt is never taken for
+    independent. Draws in which nothing is counted say nothing and are left out.
+
+    Args:
+        hits: what was hit under each prompt, shape: (n,).
+        counts: what was counted under each prompt, shape: (n,). `n` of the interval is the prompts that count anything.
+    """
+    hit, counted = np.asarray(hits, dtype=np.float64), np.asarray(counts, dtype=np.float64)
+    if not counted.any():
+        return None
+    weights = bootstrap_weights(len(counted))
+    totals = weights @ counted
+    draws = (weights @ hit)[totals > 0] / totals[totals > 0]
+    return Interval(float(hit.sum() / counted.sum()), *percentile_bounds(draws), int(np.count_nonzero(counted)))
 
 
 def paired_interval(minuend: Mapping[str, float], subtrahend: Mapping[str, float]) -> Interval | None:

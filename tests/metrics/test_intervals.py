@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kochat.study.intervals import Interval, bootstrap_weights, mean_interval, paired_interval
+from kochat.metrics.intervals import Interval, bootstrap_weights, mean_interval, paired_interval, share_interval
 
 
 def test_equal_values_leave_nothing_uncertain():
@@ -41,3 +41,25 @@ def test_every_draw_has_as_many_prompts_as_the_set():
     assert weights.shape == (2000, 7)
     assert np.array_equal(weights.sum(1), np.full(2000, 7))
     assert np.array_equal(weights, bootstrap_weights(7))
+
+
+def test_a_share_weighs_prompts_by_what_they_count():
+    # 1 of 1 and 1 of 3: 2 / 4. Draws hold the first twice (1), the second twice (1/3), or both (1/2).
+    interval = share_interval([1, 1], [1, 3])
+    assert interval == Interval(0.5, pytest.approx(1 / 3), 1.0, 2)
+
+
+def test_a_share_of_equal_counts_is_the_mean():
+    hits = [0, 3, 1, 2, 2, 3]
+    share, mean = share_interval(hits, [3] * 6), mean_interval([hit / 3 for hit in hits])
+    assert (share.value, share.low, share.high) == pytest.approx((mean.value, mean.low, mean.high))
+
+
+def test_draws_without_a_count_are_left_out():
+    # Among the draws of ten, a third hold only prompts that count nothing.
+    assert share_interval([1] + [0] * 9, [1] + [0] * 9) == Interval(1.0, 1.0, 1.0, 1)
+
+
+def test_nothing_counted_is_no_share():
+    assert share_interval([], []) is None
+    assert share_interval([0, 0], [0, 0]) is None
