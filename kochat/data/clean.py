@@ -43,9 +43,9 @@ from kochat.data.records import (
     PromptRecord,
     Record,
     SFTRecord,
-    iter_rows,
     read_records,
 )
+from kochat.data.rows import iter_rows, parse
 from kochat.data.split import Guard, bucket
 from kochat.errors import UserError
 from kochat.text.normalise import prompt_key
@@ -98,7 +98,7 @@ def _type_of(path: Path) -> type[Record]:
     for name, model in TRAINING_FILES.items():
         if path.name.startswith(name):
             return model
-    value = next(iter_rows(path)).value
+    value = parse(path, next(iter_rows(path)))
     keys = set(value) if isinstance(value, dict) else set()
     for needed, model in (
         ({"prompt", "ranking"}, PreferenceRecord),
@@ -177,7 +177,7 @@ class _Cleaning:
         """Yield the raw folder's test set, or make one of the SFT rows in the test split."""
         given, sft = self.folder / TEST_FILE, self._path_of(SFTRecord)
         if given.is_file():
-            yield from read_records(given, AnswerRecord)
+            yield from read_records(given, AnswerRecord, max_bad_share=0)
         elif sft is not None:
             for record in self._sound(sft, SFTRecord):
                 prompt, completion = record.texts()
@@ -188,7 +188,7 @@ class _Cleaning:
         """Yield the preference records of test prompts: those set aside before, and those of the raw file."""
         given, raw = self.folder / TEST_PREFERENCE_FILE, self._path_of(PreferenceRecord)
         if given.is_file():
-            yield from read_records(given, PreferenceRecord)
+            yield from read_records(given, PreferenceRecord, max_bad_share=0)
         if raw is not None:
             for record in self._sound(raw, PreferenceRecord):
                 prompt = record.texts()[0]

@@ -1,27 +1,25 @@
-"""Read KoChatGPT's files into validated records, and say exactly which record is wrong and why.
+"""KoChatGPT's records, validated; and what is said of a row that is none.
 
-A file is a JSON array or one object a line, UTF-8 with or without BOM, plain or ``.gz``/``.xz``. Files of lines are
-streamed; an array is read whole. Keys beyond a record's own (KoChatGPT's ``tokens`` among them) are passed over.
+Keys beyond a record's own (KoChatGPT's ``tokens`` among them) are passed over. How a file is taken apart into rows is told
+in :mod:`kochat.data.rows`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import lzma
-import zlib
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
-from pydantic_core import ErrorDetails, PydanticCustomError, from_json
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from kochat.data.files import open_bytes
+from kochat.data.rows import Row, RowError, iter_rows, parse
 from kochat.errors import UserError
 
-_BOM = b"\xef\xbb\xbf"
+MAX_BAD_SHARE = 0.01  # of a file's rows; a file with more is not what its reader takes it for
 
 
 class Record(BaseModel):
@@ -120,32 +118,64 @@ class AnswerRecord(Record):
 RecordT = TypeVar("RecordT", bound=Record)
 
 
-@dataclass(frozen=True)
-class Row:
-    """A parsed but not yet validated row: its 0-based index in the file, where a person finds it, its JSON value."""
+def read_records(path: str | Path, model: type[RecordT], max_bad_share: float = MAX_BAD_SHARE) -> Iterator[RecordT]:
+    """Yield the validated records of `path`, in file order; a bad row is skipped and counted.
 
-    index: int
-    place: str
-    value: Any
-
-
-def read_records(path: str | Path, model: type[RecordT]) -> Iterator[RecordT]:
-    """Yield the validated records of `path`, in file order.
-
-    UserError names file, line or record, field and remedy: for a missing or empty file, another encoding than UTF-8,
-    broken JSON, a missing key, a value of the wrong type, a ranking that is no permutation.
+    UserError names file, line or record, field and remedy: for a missing or empty file, another encoding than UTF-8, a
+    file that was cut off; and, once all rows are read, where more than `max_bad_share` of them were broken JSON, lacked a
+    key, had a value of the wrong type or a ranking that is no permutation. What `clean` wrote has no such row, so the rule
+    matters for raw data alone, which `clean` and the DataModules thus read alike.
     """
     path = Path(path)
+    bad = BadRows()
     for row in iter_rows(path):
-        yield validate(path, row, model)
+        bad.read += 1
+        try:
+            record = validate(row, parse(path, row), model)
+        except RowError as error:
+            bad.add(row, error)
+            continue
+        yield record
+    bad.check(path, max_bad_share)
+    if bad.count:
+        warnings.warn(f"{path}: skipped {bad.first} ({bad.told()})", stacklevel=2)
 
 
-def validate(path: Path, row: Row, model: type[RecordT]) -> RecordT:
-    """Return `row` as a `model`, or raise UserError with the first thing that is wrong in it."""
+@dataclass
+class BadRows:
+    """Count the rows of a file and those that are none, and remember the first of these."""
+
+    read: int = 0
+    count: int = 0
+    first: str = ""
+    others: list[str] = field(default_factory=list)  # the places of the next few
+
+    def add(self, row: Row, error: RowError) -> None:
+        """Count a bad row."""
+        self.count += 1
+        if self.count == 1:
+            self.first = str(error)
+        elif self.count <= 4:
+            self.others.append(row.place)
+
+    def check(self, path: Path, max_share: float = MAX_BAD_SHARE) -> None:
+        """Raise UserError where more than `max_share` of the file's rows were bad."""
+        if self.count <= max_share * self.read:
+            return
+        raise UserError(f"{path}: {self.first} ({self.told()}; more than {max_share:.0%} is an error)")
+
+    def told(self) -> str:
+        """Return the counts in a few words, with the places of the next bad rows."""
+        following = f"; the next: {', '.join(self.others)}" if self.others else ""
+        return f"{self.count:,} of {self.read:,} records {'is' if self.count == 1 else 'are'} bad{following}"
+
+
+def validate(row: Row, value: Any, model: type[RecordT]) -> RecordT:
+    """Return a row's JSON value as a `model`, or raise RowError with the first thing that is wrong in it."""
     try:
-        return model.model_validate(row.value)
+        return model.model_validate(value)
     except ValidationError as error:
-        raise UserError(f"{path}: {row.place}: {_explain(error.errors()[0], model)}") from None
+        raise RowError(f"{row.place}: {_explain(error.errors()[0], model)}") from None
 
 
 def _explain(error: ErrorDetails, model: type[Record]) -> str:
@@ -165,86 +195,3 @@ def _explain(error: ErrorDetails, model: type[Record]) -> str:
 def _kind(value: Any) -> str:
     names = {type(None): "null", bool: "true or false", int: "a number", float: "a number", list: "a list"}
     return names.get(type(value), "text" if isinstance(value, str) else "an object")
-
-
-def iter_rows(path: Path) -> Iterator[Row]:
-    """Yield the JSON values of `path` with their places; UserError for anything that is not UTF-8 JSON."""
-    with open_bytes(path) as stream:
-        try:
-            first = _first_line(stream)
-            if not first.strip():
-                raise UserError(f"{path}: is empty; it needs at least one record")
-            rows = _array(path, first + stream.read()) if first.lstrip()[:1] == b"[" else _lines(path, first, stream)
-            empty = True
-            for row in rows:
-                empty = False
-                yield row
-        except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
-            raise UserError(f"{path}: cannot be read to its end ({error}); copy or download it again") from error
-    if empty:
-        raise UserError(f"{path}: holds no record; it needs at least one")
-
-
-def _first_line(stream: IO[bytes]) -> bytes:
-    """Return the first line that is not blank, with the line breaks before it so that line numbers stay right."""
-    line = stream.readline().removeprefix(_BOM)
-    while not line.strip():
-        following = stream.readline()
-        if not following:
-            break
-        line += following
-    return line
-
-
-def _array(path: Path, data: bytes) -> Iterator[Row]:
-    values = _parse(path, data, 1)
-    for index, value in enumerate(values):
-        yield Row(index, f"record {index + 1}", value)
-
-
-def _lines(path: Path, first: bytes, stream: IO[bytes]) -> Iterator[Row]:
-    number = first.count(b"\n", 0, len(first.rstrip()))
-    index = 0
-    for line in chain([first.lstrip()], stream):
-        number += 1
-        if line.strip():
-            yield Row(index, f"line {number}", _parse(path, line, number))
-            index += 1
-
-
-def _parse(path: Path, data: bytes, line: int) -> Any:
-    """Parse JSON that begins on `line` of the file; nesting is bounded by the parser, so depth cannot crash it."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        at = line + data.count(b"\n", 0, error.start)
-        raise UserError(f"{path}: line {at}: is not UTF-8; {_encoding_remedy(path, data)}") from None
-    try:
-        return from_json(text)
-    except ValueError as error:
-        raise UserError(f"{path}: {_json_fault(str(error), line)}") from None
-
-
-def _encoding_remedy(path: Path, data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "UTF-16"
-    else:
-        try:
-            data.decode("cp949")
-        except UnicodeDecodeError:
-            return "it is damaged or in an unknown encoding: save it again as UTF-8"
-        encoding = "CP949"
-    return f"it reads as {encoding}: convert it with: iconv -f {encoding} -t UTF-8 {path.name} > {path.stem}_utf8.jsonl"
-
-
-def _json_fault(message: str, line: int) -> str:
-    what, _, where = message.rpartition(" at line ")
-    offset, _, column = where.partition(" column ")
-    at = line + int(offset) - 1
-    if "EOF" in what:
-        advice = "the file or the line was cut off: copy or download it again, or remove the line"
-    elif "recursion" in what:
-        advice = "it is nested far too deep for a record: remove it"
-    else:
-        advice = "correct or remove it; a file is one JSON array, or one object a line"
-    return f"line {at}: broken JSON in column {column} ({what}); {advice}"
