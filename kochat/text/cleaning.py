@@ -65,17 +65,18 @@ EDITS: dict[str, Callable[[str], str]] = {
 }
 
 
-def edit(text: str) -> tuple[str, list[str]]:
-    """Apply every edit in order, and again until nothing changes.
+def edit(text: str, on: Callable[[str], bool] = lambda _: True) -> tuple[str, list[str]]:
+    """Apply every edit whose name is `on`, in order, and again until nothing changes.
 
     Returns the text and the names of the edits that changed it, each once, in the order of their first change. What is
     returned is a fixed point: editing it again changes nothing, which is what makes cleaning v2 give v2.
     """
     changed: list[str] = []
+    rules = [(name, rule) for name, rule in EDITS.items() if on(name)]
     before = None
     while before != text:
         before = text
-        for name, rule in EDITS.items():
+        for name, rule in rules:
             edited = rule(text)
             if edited != text and name not in changed:
                 changed.append(name)

@@ -1,0 +1,227 @@
+"""Find near duplicates among a million rows: MinHash proposes pairs, exact similarity decides.
+
+A row's signature is a few hashes of bands of MinHash values over the character 3-grams of its key (Broder, 1997; banding
+after Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, 3.4). :func:`signatures` computes them for a batch of texts
+and needs nothing else, so worker processes can; :class:`NearDuplicates` is then fed in file order.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from kochat.data.records import Record
+from kochat.data.split import NEAR_DUPLICATE, jaccard, ngrams
+from kochat.text.normalise import prompt_key
+from kochat.text.sameness import same_words
+
+Signatures = npt.NDArray[np.uint32]
+_Words = npt.NDArray[np.uint64]
+
+FIELD_SEPARATOR = "\x1f"
+_NGRAM = 3
+_HASHES = 100
+_LEAST_RECALL = 0.99
+_MOST_CANDIDATES = 64  # a template with a thousand rows would otherwise be compared with all of them
+
+
+def near_text(record: Record) -> str:
+    """Return the text in which an edited record must be near another: all of its texts, best answer first."""
+    return FIELD_SEPARATOR.join(record.texts())
+
+
+def bands(threshold: float) -> tuple[int, int]:
+    """Return (bands, hashes a band): the longest bands that still propose 99% of the pairs at `threshold`.
+
+    A pair of similarity s shares a band with probability 1 - (1 - s^r)^b.
+    """
+    for rows in range(_HASHES, 0, -1):
+        count = _HASHES // rows
+        if 1 - (1 - threshold**rows) ** count >= _LEAST_RECALL:
+            return count, rows
+    return _HASHES, 1
+
+
+def signatures(texts: Sequence[str], threshold: float = NEAR_DUPLICATE) -> Signatures:
+    """Return the band hashes of `texts`, shape (texts, bands); pure, the same in every process."""
+    count, rows = bands(threshold)
+    keys = [_key(text) for text in texts]
+    result = np.empty((len(keys), count), np.uint32)
+    start = 0
+    while start < len(keys):  # by blocks of about a million characters, so that memory stays small
+        end, size = start, 0
+        while end < len(keys) and size < 1 << 18:
+            size += len(keys[end]) + 3
+            end += 1
+        result[start:end] = _block(keys[start:end], count, rows)
+        start = end
+    return result
+
+
+def _key(text: str) -> str:
+    return FIELD_SEPARATOR.join(prompt_key(part) for part in text.split(FIELD_SEPARATOR))
+
+
+def _block(keys: Sequence[str], count: int, rows: int) -> Signatures:
+    """Return the band hashes of a block of keys, all hash functions over all 3-grams at once."""
+    padded = [key.ljust(_NGRAM, "\0") for key in keys]
+    codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    lengths = np.array([len(key) for key in padded])
+    ends = np.cumsum(lengths)
+    is_gram = np.ones(len(codes), bool)
+    is_gram[ends - 1] = is_gram[ends - 2] = False  # the last two characters of a key begin no gram
+    at = np.flatnonzero(is_gram)
+    grams = _mix(codes[at] << np.uint64(42) | codes[at + 1] << np.uint64(21) | codes[at + 2])
+    first = np.concatenate(([0], np.cumsum(lengths - _NGRAM + 1)[:-1]))
+    result = np.empty((len(keys), count), np.uint32)
+    multipliers = _mix(np.arange(1, count * rows + 1, dtype=np.uint64)) | np.uint64(1)
+    for band in range(count):
+        value = np.zeros(len(keys), np.uint64)
+        for multiplier in multipliers[band * rows : (band + 1) * rows]:
+            value = _mix(value ^ np.minimum.reduceat(grams * multiplier, first))
+        result[:, band] = value >> np.uint64(32)
+    return result
+
+
+def _mix(values: _Words) -> _Words:
+    """Return 64-bit values scrambled one to one (the finaliser of SplitMix64; Steele, Lea and Flood, 2014)."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+class Match(NamedTuple):
+    """An earlier row that a row nearly repeats: its number among all rows fed, and their Jaccard similarity."""
+
+    row: int
+    similarity: float
+
+
+class NearDuplicates:
+    """Tell of each row whether it nearly repeats an earlier row that was kept.
+
+    Near means: a Jaccard similarity of at least `threshold` between the sets of character 3-grams of the keys, and the same
+    words (:func:`kochat.text.sameness.same_words`). Both are computed from the texts, so whatever is called near is near; the
+    signatures only propose. `same_words_only=False` leaves it at the similarity. Memory: about 8 bytes a band and row; the
+    texts lie in a temporary file.
+    """
+
+    def __init__(self, threshold: float = NEAR_DUPLICATE, same_words_only: bool = True) -> None:
+        """Begin with no row; ValueError for a threshold outside (0, 1]."""
+        if not 0 < threshold <= 1:
+            raise ValueError(f"threshold={threshold} must be in (0, 1]")
+        self._threshold, self._same_words_only = threshold, same_words_only
+        self._runs: list[list[_Words]] = []  # sorted runs of (band hash << 32 | row), one array a band
+        self._texts = _Spool()
+
+    def feed(self, texts: Sequence[str], signed: Signatures | None = None) -> list[Match | None]:
+        """Take the next rows in file order; return for each the earlier kept row that it nearly repeats, or None.
+
+        `signed` holds their signatures, computed elsewhere with the same threshold. Rows without a match are kept, those
+        with one are forgotten. How the rows are cut into batches makes no difference but for templates of over a
+        thousand rows, of which only the likeliest candidates are compared.
+        """
+        if not texts:
+            return []
+        signed = signatures(texts, self._threshold) if signed is None else signed
+        first = len(self._texts)
+        self._texts.extend(texts)
+        batch = _sorted_run(signed, np.arange(first, first + len(texts), dtype=np.uint64))
+        candidates = self._candidates(signed, batch, first)
+        matches: list[Match | None] = []
+        for number, text in enumerate(texts):
+            earlier = (row for row in candidates.get(number, ()) if row < first or matches[row - first] is None)
+            matches.append(self._match(text, earlier))
+        kept = np.array([match is None for match in matches])
+        if kept.any():
+            numbers = np.arange(first, first + len(texts), dtype=np.uint64)[kept]
+            self._add(_sorted_run(signed[kept], numbers))
+        return matches
+
+    def _candidates(self, signed: Signatures, batch: list[_Words], first: int) -> dict[int, list[int]]:
+        """Return by row of the batch the earlier rows that share a band with it, those that share most bands first."""
+        found = [_sharing(signed, run) for run in (*self._runs, batch)]
+        row, other = (np.concatenate([pairs[side] for pairs in found]) for side in (0, 1))
+        earlier = other < row + first
+        pairs, shared = np.unique(row[earlier] << 32 | other[earlier], return_counts=True)
+        by_row: dict[int, list[int]] = {}
+        for at in np.lexsort((pairs, -shared)):
+            mine = by_row.setdefault(int(pairs[at] >> 32), [])
+            if len(mine) < _MOST_CANDIDATES:
+                mine.append(int(pairs[at] & 0xFFFFFFFF))
+        return by_row
+
+    def _match(self, text: str, earlier: Iterable[int]) -> Match | None:
+        grams = None
+        for row in earlier:
+            grams = ngrams(_key(text)) if grams is None else grams
+            other = self._texts[row]
+            similarity = jaccard(grams, ngrams(_key(other)))
+            if similarity >= self._threshold and (not self._same_words_only or _same_fields(text, other)):
+                return Match(row, similarity)
+        return None
+
+    def _add(self, run: list[_Words]) -> None:
+        """Keep a run; runs double in length (a log-structured merge), so every row is moved a few times only."""
+        self._runs.append(run)
+        while len(self._runs) > 1 and len(self._runs[-2][0]) < 2 * len(self._runs[-1][0]):
+            newer, older = self._runs.pop(), self._runs.pop()
+            self._runs.append([_merged(older, newer, band) for band in range(len(newer))])
+
+
+def _merged(older: list[_Words], newer: list[_Words], band: int) -> _Words:
+    both = np.concatenate((older[band], newer[band]))
+    older[band] = newer[band] = both[:0]  # band by band, so that never two copies of the whole stand in memory
+    both.sort(kind="stable")
+    return both
+
+
+def _sorted_run(signed: Signatures, numbers: _Words) -> list[_Words]:
+    return [np.sort(band.astype(np.uint64) << np.uint64(32) | numbers) for band in signed.T]
+
+
+def _sharing(signed: Signatures, run: list[_Words]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return (row of the batch, row in the run) for every shared band, of each bucket the first few rows."""
+    rows, others = [], []
+    for band, entries in zip(signed.T, run, strict=True):
+        low = band.astype(np.uint64) << np.uint64(32)
+        start = np.searchsorted(entries, low)
+        stop = np.searchsorted(entries, low + np.uint64(0xFFFFFFFF), side="right")
+        count = np.minimum(stop - start, _MOST_CANDIDATES)
+        row = np.repeat(np.arange(len(band)), count)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        rows.append(row)
+        others.append((entries[start[row] + within] & np.uint64(0xFFFFFFFF)).astype(np.int64))
+    return np.concatenate(rows), np.concatenate(others)
+
+
+def _same_fields(one: str, other: str) -> bool:
+    first, second = one.split(FIELD_SEPARATOR), other.split(FIELD_SEPARATOR)
+    return len(first) == len(second) and all(map(same_words, first, second))
+
+
+class _Spool:
+    """Texts by number, in a temporary file that goes with the object."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="kochat-near-")  # noqa: SIM115 - lives as long as the object
+        self._ends = array("Q", [0])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def extend(self, texts: Sequence[str]) -> None:
+        self._file.seek(0, io.SEEK_END)
+        for text in texts:
+            self._ends.append(self._ends[-1] + self._file.write(text.encode("utf-8", "surrogatepass")))
+
+    def __getitem__(self, number: int) -> str:
+        self._file.seek(self._ends[number])
+        return self._file.read(self._ends[number + 1] - self._ends[number]).decode("utf-8", "surrogatepass")

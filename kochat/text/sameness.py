@@ -1,0 +1,97 @@
+"""Tell two texts that say the same from two that only look alike.
+
+프랑스의 수도는? and 독일의 수도는? share most of their letters and ask for different things; so do 3 더하기 5 and 3 더하기 6. What
+may differ between copies of one text is what carries no content: punctuation, spacing, fillers (저기, 혹시, 음), the
+particles of topic, subject, object and genitive, laughter and tears, and in long texts a word more here and there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+
+_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[가-힣]+|[ㄱ-ㅣ]+|[^\W\d_가-힣ㄱ-ㅣ]+|[+*/×÷=<>^%]|(?<=[\d)])\s*-(?=\s*[\d(])")
+# Interjections, discourse markers and adverbs of tone: dropping one changes manner, never what is asked or said.
+_FILLERS = """
+저기 저기요 저 있잖아 있잖아요 음 으음 흠 어 아 오 와 에 헐 글쎄 글쎄요 자 야 네 예 응 뭐랄까 혹시 혹시나 그런데 근데 그럼 그러면 그래서
+그리고 그러니까 그니까 그냥 좀 조금 한번 제발 부디 도대체 대체 정말 정말로 진짜 진짜로 참 아주 매우 무척 굉장히 너무 하하 호호 히히 헤헤
+아하 안녕 안녕하세요
+"""
+_FILLER_WORDS = frozenset(_FILLERS.split())
+_TONE = re.compile("[ㅋㅎㅠㅜㅡ]+")
+_NEGATIONS = "안 못 않 않은 않는 않다 없는 없다 없이 아닌 아니 아니다 말고 빼고 제외하고"
+_NEVER_EXTRA = frozenset(_NEGATIONS.split())
+_PARTICLES = {
+    "은": "topic",
+    "는": "topic",
+    "이": "subject",
+    "가": "subject",
+    "을": "object",
+    "를": "object",
+    "의": "of",
+}
+_EXTRA_SHARE = 0.1
+_LONGEST_ALIGNED = 400  # words; alignment takes quadratic time
+
+
+def same_words(one: str, other: str) -> bool:
+    """Say whether two texts have the same words in the same order but for what carries no content.
+
+    Up to a tenth of the words may be extra in either text, never a number, a foreign word or a negation; no word may
+    stand in place of another. Texts whose differing stretch is over 400 words long are not the same.
+    """
+    first, second = _words(one), _words(other)
+    start = _common(first, second)
+    end = _common(first[start:][::-1], second[start:][::-1])
+    middle = first[start : len(first) - end], second[start : len(second) - end]
+    if max(map(len, middle)) > _LONGEST_ALIGNED:
+        return False
+    extra = 0
+    for removed, added in _differences(*middle):
+        if _plain(removed) == _plain(added) or _same_stems(removed, added):
+            continue
+        if (removed and added) or any(not _may_be_extra(word) for word in (*removed, *added)):
+            return False
+        extra += len(removed) + len(added)
+    return extra <= _EXTRA_SHARE * min(len(first), len(second))
+
+
+def _words(text: str) -> list[str]:
+    words = (match.group().strip().replace(",", "") for match in _WORD.finditer(text.casefold()))
+    return [word for word in words if word not in _FILLER_WORDS and not _TONE.fullmatch(word)]
+
+
+def _common(first: Sequence[str], second: Sequence[str]) -> int:
+    """Return how many words the two have in common at their beginning."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((index for index, (one, other) in pairs if one != other), min(len(first), len(second)))
+
+
+def _differences(first: list[str], second: list[str]) -> Iterator[tuple[list[str], list[str]]]:
+    for kind, i, j, k, m in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
+        if kind != "equal":
+            yield first[i:j], second[k:m]
+
+
+def _plain(words: Sequence[str]) -> str:
+    return "".join(words)
+
+
+def _same_stems(removed: Sequence[str], added: Sequence[str]) -> bool:
+    """Say whether the words are the same but for their last particles; a subject is no object."""
+    first, second = [_split(word) for word in removed], [_split(word) for word in added]
+    if "".join(stem for stem, _ in first) != "".join(stem for stem, _ in second):
+        return False
+    roles = [{role for _, role in words if role not in ("", "topic")} for words in (first, second)]
+    return not (roles[0] and roles[1]) or roles[0] == roles[1]
+
+
+def _split(word: str) -> tuple[str, str]:
+    """Return (stem, role of its particle); a word that is a particle, as after a foreign word, has no stem."""
+    role = _PARTICLES.get(word[-1], "")
+    return (word[:-1], role) if role else (word, "")
+
+
+def _may_be_extra(word: str) -> bool:
+    return "가" <= word[0] <= "힣" and word not in _NEVER_EXTRA
