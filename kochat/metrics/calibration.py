@@ -1,0 +1,90 @@
+"""Is a reward model as often right as its score differences say? Predicted preference against observed (Guo et al. 2017).
+
+Under the Bradley-Terry model that the ranking loss fits, answer a is preferred to answer b with probability
+sigmoid(score a - score b). To ask that of the pair (better, worse) would be no question: its outcome is known. So a is the
+answer that the *score* prefers, whatever its grade: p lies in 0.5 to 1, and what is observed is how often that answer is the
+better one. Taking each pair in the other order too would add only the mirror image about (0.5, 0.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kochat.metrics.pairs import pair_credits, pair_margins
+
+NUM_BINS = 5  # of width 0.1 between 0.5 and 1: the usual ten bins over 0 to 1, folded at their middle
+_Z = 1.959964  # the normal distribution's 97.5% point
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Pairs whose predicted preference lies in one bin."""
+
+    low: float
+    high: float
+    predicted: float  # mean predicted preference, 0.5 to 1
+    observed: float  # share whose preferred answer is the better one, 0 to 1
+    n_pairs: int
+    n_records: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The Wilson 95% interval of `observed`, with records as the number of trials.
+
+        Pairs of one record are not independent, so records are the safe count. A bootstrap would give a bin of three right
+        pairs the interval (1, 1); Wilson (1927) gives (0.44, 1).
+        """
+        n, share = self.n_records, self.observed
+        centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+        reach = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+        return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A calibration curve: the bins that hold a pair, in order."""
+
+    bins: list[CalibrationBin]
+
+    @property
+    def error(self) -> float | None:
+        """Expected calibration error: mean over pairs of |predicted - observed| of their bin, 0 to 0.5; None for no pair.
+
+        It cannot tell apart what one bin mixes, and with few pairs a bin lies off by chance, so it is never quite 0.
+        """
+        return self._mean_gap(absolute=True)
+
+    @property
+    def overconfidence(self) -> float | None:
+        """Mean predicted preference minus observed: above 0 the score is surer than it is right; None for no pair."""
+        return self._mean_gap(absolute=False)
+
+    def _mean_gap(self, absolute: bool) -> float | None:
+        if not self.bins:
+            return None
+        gaps = np.array([bin_.predicted - bin_.observed for bin_ in self.bins])
+        return float(np.average(np.abs(gaps) if absolute else gaps, weights=[bin_.n_pairs for bin_ in self.bins]))
+
+
+def calibration(scores: object, num_bins: int = NUM_BINS) -> Calibration:
+    """Compute the calibration curve over all pairs of records.
+
+    Args:
+        scores: score of the best, middle and worst answer, shape: (n, 3).
+        num_bins: bins of equal width between 0.5 and 1; each holds its lower edge, the last its upper one too.
+    """
+    margins = pair_margins(scores)
+    predicted = 1 / (1 + np.exp(-np.abs(margins)))
+    right = pair_credits(margins)
+    edges = np.linspace(0.5, 1, num_bins + 1)
+    index = np.clip(np.digitize(predicted, edges) - 1, 0, num_bins - 1)
+    bins = []
+    for number in range(num_bins):
+        inside = index == number
+        if inside.any():
+            low, high = float(edges[number]), float(edges[number + 1])
+            means = float(predicted[inside].mean()), float(right[inside].mean())
+            bins.append(CalibrationBin(low, high, *means, int(inside.sum()), int(inside.any(axis=1).sum())))
+    return Calibration(bins)
