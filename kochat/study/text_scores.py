@@ -13,8 +13,8 @@ from functools import cache
 import numpy as np
 import torch
 
-from kochat.metrics.text import BLEU, CHRF, ROUGEL, text_metrics
 from kochat.metrics.intervals import Interval, bootstrap_weights, percentile_bounds
+from kochat.metrics.text import BLEU, CHRF, ROUGEL, text_metrics
 from kochat.study.schema import Answer
 
 MEAN_SCORES = ("rouge_l", "legacy_rouge_l")
