@@ -28,14 +28,6 @@ def digest_of(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def tokenizer_digest(tokenizer: Any) -> str:
-    """Return 20 hex digits over all that decides a tokenizer's ids: its file's content and its EOS and padding ids."""
-    content = json.loads(tokenizer.backend_tokenizer.to_str())
-    content.pop("padding", None)
-    content.pop("truncation", None)
-    return digest_of(content, tokenizer.eos_token_id, tokenizer.pad_token_id)
-
-
 def write_cache(path: Path, features: Features, rows: Callable[[], Iterable[dict[str, Any]]]) -> None:
     """Write `rows()` to the Arrow file `path` unless it is there. UserError where the folder cannot be written."""
     if path.exists():

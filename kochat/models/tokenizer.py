@@ -6,7 +6,6 @@ then loses Hangul where the file says otherwise, as KoGPT2's does.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -85,14 +84,20 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerFast, where: str, vocab_size: 
         )
 
 
-def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
-    """Return a SHA-256 (hex, 16 characters) over the tokenizer's whole behaviour: vocabulary, rules and special tokens."""
-    content = json.loads(tokenizer.backend_tokenizer.to_str())
-    content.pop("padding", None)
-    content.pop("truncation", None)
-    specials = [tokenizer.eos_token_id, tokenizer.pad_token_id]
-    text = json.dumps([content, specials], ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def token_ids(tokenizer: PreTrainedTokenizerFast, tokens: Iterable[str], field: str) -> list[int]:
+    """Return the ids of tokens named as they stand in the vocabulary.
+
+    Raises:
+        UserError: naming ``field``, when one is no single token.
+    """
+    vocabulary = tokenizer.get_vocab()
+    for token in tokens:
+        if token not in vocabulary:
+            raise UserError(
+                f"{field}: {token!r} is no single token of this tokenizer; give one as it stands in tokenizer.json's "
+                "vocabulary"
+            )
+    return [vocabulary[token] for token in tokens]
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:

@@ -8,7 +8,8 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from kochat.errors import UserError
-from kochat.models.tokenizer import check_tokenizer, load_tokenizer, tokenizer_digest, train_tokenizer
+from kochat.models.tokenizer import check_tokenizer, load_tokenizer, train_tokenizer
+from kochat.text.tokenizer_digest import tokenizer_digest
 from tests.conftest import TEXTS, write_base
 
 KOGPT2 = Path(__file__).parents[3] / "shared" / "data" / "kogpt2"
