@@ -10,8 +10,9 @@ import torch
 from kochat.data.encode import encode_prompt
 from kochat.errors import UserError
 from kochat.models.backbone import model_folder
+from kochat.models.export import read_info
 from kochat.models.loading import HostPool
-from kochat.models.tokenizer import load_tokenizer
+from kochat.models.tokenizer import load_tokenizer, token_ids
 from kochat.rollout import GenerationSettings, decode, generate
 
 
@@ -31,7 +32,9 @@ def chat(model: str, prompts: list[str] | None, temperature: float, max_new_toke
     tokenizer = load_tokenizer(folder)
     role = HostPool().load("policy", folder)
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    settings = GenerationSettings(max_new_tokens, temperature, (tokenizer.eos_token_id,), pad)
+    info = read_info(folder)
+    stop_ids = token_ids(tokenizer, info.stop_tokens if info else (), f"{folder}: stop_tokens")
+    settings = GenerationSettings(max_new_tokens, temperature, (tokenizer.eos_token_id, *stop_ids), pad)
     for prompt in prompts or _typed():
         ids = torch.tensor([encode_prompt(tokenizer, prompt)])
         result = generate(role, ids, torch.ones_like(ids, dtype=torch.bool), settings)

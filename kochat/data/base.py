@@ -13,14 +13,15 @@ from datasets import Sequence as ListOf
 from torch.utils.data import DataLoader
 
 from kochat.data.batching import Collator, PromptCollator
-from kochat.data.cache import CACHE_FOLDER, Rows, digest_of, read_cache, tokenizer_digest, write_cache
+from kochat.data.cache import CACHE_FOLDER, Rows, digest_of, read_cache, write_cache
 from kochat.data.encode import encode_prompts
-from kochat.data.files import TEST_FILE, TEST_PREFERENCE_FILE, remedy, sha256_of
+from kochat.data.files import TEST_FILE, remedy, sha256_of
 from kochat.data.fixed_prompts import FIXED_PROMPTS
 from kochat.data.heldout import FROZEN_VERSION, TrainingFilter, frozen_rows, validation_rows
 from kochat.data.manifest import verify
 from kochat.data.sampler import LengthBucketSampler
 from kochat.errors import UserError
+from kochat.text.tokenizer_digest import tokenizer_digest
 from kochat.types import DataPath
 
 SPLITS = ("train", "validation", "test")
@@ -120,6 +121,10 @@ class ChatDataModule(L.LightningDataModule):
         """Return the files that this stage reads, without reading any."""
         return [self.train_file, self.test_file]
 
+    def used_files(self) -> list[Path]:
+        """Return all files whose content the stage's result follows from; those that may be absent only where they are there."""
+        return self.required_files()
+
     def missing_inputs(self) -> list[str]:
         """Return a message for each required file that is absent, with the command that makes it."""
         return [f"{path}: no such file; {remedy(path)}" for path in self.required_files() if not path.is_file()]
@@ -151,9 +156,7 @@ class ChatDataModule(L.LightningDataModule):
 
     def cache_file(self) -> Path:
         """Return the cache's path, named after the files, the tokenizer and the settings that decide its content."""
-        frozen = self.data_dir / FROZEN_VERSION
-        files = [*self.required_files(), frozen / TEST_PREFERENCE_FILE]
-        digests = [sha256_of(path) for path in files if path.is_file()]
+        digests = [sha256_of(path) for path in self.used_files() if path.is_file()]
         name = type(self).__name__.removesuffix("DataModule").lower()
         parts = (name, digests, tokenizer_digest(self.tokenizer), self.cache_settings())
         return self.data_dir / CACHE_FOLDER / f"{name}-{digest_of(*parts)}.arrow"
@@ -196,7 +199,7 @@ class ChatDataModule(L.LightningDataModule):
         """Return shuffled training batches of this rank."""
         return self._split_loader("train")
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """Return validation batches of this rank."""
         return self._split_loader("validation")
 
@@ -227,7 +230,11 @@ class ChatDataModule(L.LightningDataModule):
 
     def _split_loader(self, split: str) -> DataLoader:
         table = self._tables[split]
-        return self._loader(table, table["length"], self.collator(self.pad_id), split == "train", shard=True)
+        return self._loader(table, table["length"], self.make_collator(split), split == "train", shard=True)
+
+    def make_collator(self, split: str) -> Collator:
+        """Return what makes the batches of a split."""
+        return self.collator(self.pad_id)
 
     def _answers_loader(self, rows: Iterable[dict[str, Any]], shard: bool) -> DataLoader:
         rows = list(rows)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from datasets import Features, Value
 
 from kochat.data.base import IDS, TEXT, ChatDataModule, chunks
-from kochat.data.batching import CompletionCollator
+from kochat.data.batching import Collator, CompletionCollator, PackedCollator
 from kochat.data.encode import encode_prompts, encode_texts, with_eos
 from kochat.data.files import SFT_FILE
 from kochat.data.records import SFTRecord, read_records
@@ -18,6 +18,11 @@ class SFTDataModule(ChatDataModule):
     """Batches of prompts with the completions to learn, from kochatgpt_1_SFT.jsonl.
 
     Validation is the validation split of the same file; test batches are prompts of the frozen test set.
+
+    Args:
+        packing: put the examples of a training batch into fewer, fuller rows of up to max_length tokens. None sees another, and
+            loss and gradient stay those of the unpacked batch.
+        **options: as for :class:`ChatDataModule`.
     """
 
     file_name = SFT_FILE
@@ -25,6 +30,18 @@ class SFTDataModule(ChatDataModule):
         {"id": TEXT, "split": TEXT, "length": Value("int32"), "prompt_ids": IDS, "completion_ids": IDS}
     )
     collator = CompletionCollator
+
+    def __init__(self, packing: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.packing = packing
+
+    def make_collator(self, split: str) -> Collator:
+        """Return what makes the batches of a split; training rows are packed if wished."""
+        return (
+            PackedCollator(self.pad_id, self.max_length)
+            if self.packing and split == "train"
+            else super().make_collator(split)
+        )
 
     def encoded_rows(self) -> Iterator[dict[str, Any]]:
         """Yield the file's rows with their token ids."""

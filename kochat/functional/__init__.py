@@ -1,14 +1,23 @@
 """Pure functions, tensors in and tensors out: masking, log-probabilities, KL, advantages and losses."""
 
 from kochat.functional.advantages import gae, shaped_rewards
-from kochat.functional.kl import KL_KINDS, kl_estimate
+from kochat.functional.kl import KL_KINDS, adapted_kl_coef, kl_estimate
 from kochat.functional.logprobs import entropy, token_logprobs
-from kochat.functional.losses import causal_lm_loss, pairwise_ranking_loss, ppo_policy_loss, value_loss
-from kochat.functional.masking import length_mask, masked_mean, masked_whiten, position_ids, span_mask, zero_masked
+from kochat.functional.losses import pairwise_ranking_loss, ppo_policy_loss, value_loss
+from kochat.functional.masking import (
+    length_mask,
+    masked_mean,
+    masked_whiten,
+    position_ids,
+    segment_attention,
+    segment_position_ids,
+    span_mask,
+    zero_masked,
+)
 
 __all__ = [
     "KL_KINDS",
-    "causal_lm_loss",
+    "adapted_kl_coef",
     "entropy",
     "gae",
     "kl_estimate",
@@ -18,6 +27,8 @@ __all__ = [
     "pairwise_ranking_loss",
     "position_ids",
     "ppo_policy_loss",
+    "segment_attention",
+    "segment_position_ids",
     "shaped_rewards",
     "span_mask",
     "token_logprobs",

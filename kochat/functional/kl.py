@@ -43,3 +43,27 @@ def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, kind: str = "k1", *, mas
     if kind == "k3":
         return torch.expm1(-difference) + difference
     raise ValueError(f"kind={kind!r} is no KL estimator; choose one of {', '.join(KL_KINDS)}")
+
+
+def adapted_kl_coef(kl_coef: float, kl: float, target: float, gain: float = 0.1) -> float:
+    """Move the KL's weight so that the KL comes to its target: a proportional controller in log space.
+
+    e = clip((kl - target) / target, -0.2, 0.2) and kl_coef <- kl_coef * (1 + gain * e), once a rollout (Ziegler et al.
+    2019, "Fine-Tuning Language Models from Human Preferences", section 2.2; arXiv:1909.08593).
+
+    Args:
+        kl_coef: Weight that the rollout was charged with, in score per nat.
+        kl: The rollout's mean KL, in nats per answer.
+        target: KL to come to, in nats per answer, above 0.
+        gain: K_beta; one rollout changes the weight by at most 0.2 * gain.
+
+    Returns:
+        The weight for the next rollout.
+
+    Raises:
+        ValueError: ``target`` is not above 0.
+    """
+    if target <= 0:
+        raise ValueError(f"target={target} is not above 0; give nats per answer, such as 6.0")
+    error = min(max((kl - target) / target, -0.2), 0.2)
+    return kl_coef * (1 + gain * error)

@@ -1,4 +1,4 @@
-"""The losses of the three stages: next-token prediction, preference ranking, and PPO's policy and value.
+"""The losses of the reward model (preference ranking) and of PPO (policy and value).
 
 Every loss takes ``num_tokens``, the count to divide by where a batch is only a part (see ``masked_mean``): then the
 parts' losses and gradients add up to those of the whole.
@@ -10,31 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kochat.functional.logprobs import token_logprobs
 from kochat.functional.masking import masked_mean, zero_masked
-
-
-def causal_lm_loss(
-    logits: Tensor, input_ids: Tensor, target_mask: Tensor, *, num_tokens: Tensor | float | None = None
-) -> Tensor:
-    """Average -log p(token | tokens before it) over the target tokens.
-
-    The shift is made here: slot j of the logits predicts token j + 1. A target in slot 0 has nothing to be predicted
-    from and is not counted. Only the targets' logits are normalised: prompts and pads cost no memory.
-
-    Args:
-        logits: The model's output on ``input_ids``, shape: (b, t, vocab).
-        input_ids: Token ids, shape: (b, t).
-        target_mask: True on tokens to be learned (completion and EOS), shape: (b, t).
-        num_tokens: Count of targets to divide by, ``target_mask[:, 1:].sum()`` of the whole batch. Default: the mask's.
-
-    Returns:
-        Mean nats per target token, shape: ().
-    """
-    targets = target_mask[:, 1:]
-    logprobs = token_logprobs(logits[:, :-1][targets], input_ids[:, 1:][targets])
-    count = targets.sum().clamp(min=1) if num_tokens is None else num_tokens
-    return -logprobs.sum() / count
 
 
 def pairwise_ranking_loss(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel
@@ -25,8 +25,8 @@ from kochat.errors import UserError
 from kochat.models.backbone import backbone_of
 from kochat.models.lora import adapter_state
 from kochat.models.roles import Role
-from kochat.models.tokenizer import tokenizer_digest
 from kochat.text.template import PROMPT_TEMPLATE
+from kochat.text.tokenizer_digest import tokenizer_digest
 
 INFO_FILE = "kochat.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -43,8 +43,9 @@ class ExportInfo:
         base_digest: digest of the base's weights, for adapters.
         tokenizer: digest of the tokenizer.
         template: digest of the prompt template.
-        reward_mean: mean raw score over the demonstrations (reward models); subtracted so that 0 means "as good as those".
-        reward_std: standard deviation of the raw score over them.
+        reward_mean: mean raw score over the SFT demonstrations (reward models); subtracted so that 0 means "as good as those".
+        reward_std: standard deviation of the raw score over all held-out completions, good and bad.
+        stop_tokens: tokens besides EOS that end an answer.
     """
 
     stage: str
@@ -54,6 +55,7 @@ class ExportInfo:
     template: str
     reward_mean: float | None = None
     reward_std: float | None = None
+    stop_tokens: tuple[str, ...] = ()
 
 
 def template_digest() -> str:
@@ -61,11 +63,9 @@ def template_digest() -> str:
     return hashlib.sha256(PROMPT_TEMPLATE.encode()).hexdigest()[:16]
 
 
-def export_info(
-    stage: str, base: str, base_digest: str, tokenizer: PreTrainedTokenizerFast, **reward: float | None
-) -> ExportInfo:
+def export_info(stage: str, base: str, base_digest: str, tokenizer: PreTrainedTokenizerFast, **more: Any) -> ExportInfo:
     """Describe an export of this process."""
-    return ExportInfo(stage, base, base_digest, tokenizer_digest(tokenizer), template_digest(), **reward)
+    return ExportInfo(stage, base, base_digest, tokenizer_digest(tokenizer), template_digest(), **more)
 
 
 def read_info(folder: Path) -> ExportInfo | None:
@@ -74,7 +74,8 @@ def read_info(folder: Path) -> ExportInfo | None:
     if not path.is_file():
         return None
     try:
-        return ExportInfo(**json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return ExportInfo(**content | {"stop_tokens": tuple(content.get("stop_tokens", ()))})
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: not a kochat export's description ({error}); export the model again") from error
 

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import Cache
 
 from kochat.errors import UserError
-from kochat.functional import position_ids
+from kochat.functional import position_ids, segment_attention, segment_position_ids
 from kochat.models.backbone import backbone_of
 from kochat.models.lora import adapter_parameters, use_adapter
 from kochat.models.scalar_head import ScalarHead
@@ -71,6 +71,33 @@ class Role:
                 past_key_values=cache,
                 use_cache=cache is not None,
             )
+        return output.last_hidden_state
+
+    def packed_hidden(self, input_ids: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden states of rows that hold several examples each, none of which sees another.
+
+        Args:
+            input_ids: (b, t) token ids.
+            segments: (b, t) which example of its row a token belongs to, from 1; 0 on pads.
+
+        Returns:
+            (b, t, hidden)
+
+        Raises:
+            UserError: when an example is longer than the model's positions.
+        """
+        positions = segment_position_ids(segments)
+        self._check_room(positions, segments.shape[1])
+        allowed = segment_attention(segments)
+        if (
+            getattr(backbone_of(self.host).config, "_attn_implementation", "sdpa") != "sdpa"
+        ):  # eager attention adds its mask
+            allowed = torch.zeros(allowed.shape, device=allowed.device).masked_fill(
+                ~allowed, torch.finfo(torch.float32).min
+            )
+        with self.active():
+            backbone = backbone_of(self.host)
+            output = backbone(input_ids=input_ids, attention_mask=allowed, position_ids=positions, use_cache=False)
         return output.last_hidden_state
 
     def _check_room(self, positions: torch.Tensor, width: int) -> None:

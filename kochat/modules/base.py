@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,8 @@ from kochat.functional import length_mask
 from kochat.models.backbone import adapter_base, backbone_of, is_adapter, model_folder
 from kochat.models.loading import HostPool
 from kochat.models.roles import Role
-from kochat.models.tokenizer import check_tokenizer, load_tokenizer
+from kochat.models.tokenizer import check_tokenizer, load_tokenizer, token_ids
+from kochat.modules.accumulation import TokenWindow
 from kochat.rollout import GenerationSettings, decode, generate
 
 
@@ -25,15 +27,21 @@ class ChatModule(L.LightningModule):
 
     A stage loads nothing when it is constructed: `sources` names its inputs, so that missing ones are listed before any weight is
     touched, and `configure_model` loads them.
+
+    Args:
+        max_new_tokens: length limit of answers, in tokens.
+        stop_tokens: tokens besides EOS that end an answer; each must be one token of the tokenizer's.
     """
 
     stage: ClassVar[str] = ""
 
-    def __init__(self, max_new_tokens: int = 128) -> None:
+    def __init__(self, max_new_tokens: int = 128, stop_tokens: Sequence[str] | None = None) -> None:
         super().__init__()
         if max_new_tokens < 1:
             raise UserError(f"model.max_new_tokens={max_new_tokens} leaves no answer; give 1 or more")
         self.max_new_tokens = max_new_tokens
+        self.stop_tokens = tuple(stop_tokens or ())
+        self.window = TokenWindow()
         self.trained_export: Path | None = None
         self._tokenizer: PreTrainedTokenizerFast | None = None
         self._roles: dict[str, Role] = {}
@@ -99,12 +107,17 @@ class ChatModule(L.LightningModule):
         """
         return (self.global_sum(mask.sum()) / self.trainer.world_size).clamp(min=1)
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Make the gradients of accumulated batches those of the mean over all their tokens, before they are clipped."""
+        self.window.close(self.trainable_parameters(), self.trainer.accumulate_grad_batches)
+
     # Answers
 
     def generation_settings(self, temperature: float = 0.0) -> GenerationSettings:
         """Return how this stage draws answers; 0 is greedy."""
         eos, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
-        return GenerationSettings(self.max_new_tokens, temperature, (eos,), eos if pad is None else pad)
+        stop_ids = (eos, *token_ids(self.tokenizer, self.stop_tokens, "model.stop_tokens"))
+        return GenerationSettings(self.max_new_tokens, temperature, stop_ids, eos if pad is None else pad)
 
     def prompt_mask(self, batch: dict[str, Any]) -> torch.Tensor:
         """Return the (b, p) bool mask of a left-padded prompt batch."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
-from kochat.functional import length_mask, masked_mean, span_mask, token_logprobs
+from kochat.functional import length_mask, span_mask, token_logprobs
 from kochat.modules.base import ChatModule
 
 
@@ -19,34 +20,53 @@ class LanguageModelModule(ChatModule):
         weight_decay: decoupled weight decay.
         warmup: share of the run that the rate rises over.
         max_new_tokens: length limit of answers, in tokens.
+        stop_tokens: tokens besides EOS that end an answer.
     """
 
-    def __init__(self, learning_rate: float, weight_decay: float, warmup: float, max_new_tokens: int) -> None:
-        super().__init__(max_new_tokens)
+    def __init__(
+        self,
+        learning_rate: float,
+        weight_decay: float,
+        warmup: float,
+        max_new_tokens: int,
+        stop_tokens: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(max_new_tokens, stop_tokens)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
 
+    def targets(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Return (b, t - 1) bool, True where the next token carries loss: completion and EOS, or the whole text.
+
+        Packed rows bring their targets with them; others follow from ``prompt_lengths`` and ``lengths``.
+        """
+        if "segments" in batch:
+            return batch["targets"][:, 1:]
+        return span_mask(batch["prompt_lengths"], batch["lengths"], batch["input_ids"].shape[1])[:, 1:]
+
     def loss(self, batch: dict[str, Any], num_tokens: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (mean nats per target token, how many there are).
 
-        Targets are the completion and its EOS (the whole text when ``prompt_lengths`` is 0). Logits are made at the positions
-        before targets alone.
+        Logits are made at the positions before targets alone.
         """
-        input_ids, lengths = batch["input_ids"], batch["lengths"]
-        width = input_ids.shape[1]
-        targets = span_mask(batch["prompt_lengths"], lengths, width)[:, 1:]
-        policy = self.role("policy")
-        hidden = policy.hidden(input_ids, length_mask(lengths, width))[:, :-1]
-        logits = policy.project(hidden[targets]).unsqueeze(0)
-        logprobs = token_logprobs(logits, input_ids[:, 1:][targets].unsqueeze(0))
-        return -masked_mean(logprobs, torch.ones_like(logprobs, dtype=torch.bool), num_tokens=num_tokens), targets.sum()
+        input_ids, targets, policy = batch["input_ids"], self.targets(batch), self.role("policy")
+        if "segments" in batch:
+            hidden = policy.packed_hidden(input_ids, batch["segments"])
+        else:
+            hidden = policy.hidden(input_ids, length_mask(batch["lengths"], input_ids.shape[1]))
+        logits = policy.project(hidden[:, :-1][targets])
+        logprobs = token_logprobs(logits, input_ids[:, 1:][targets])
+        count = targets.sum()
+        return -logprobs.sum() / (count.clamp(min=1) if num_tokens is None else num_tokens), count
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
-        """Return the loss of one batch, averaged over the target tokens of all ranks."""
-        targets = span_mask(batch["prompt_lengths"], batch["lengths"], batch["input_ids"].shape[1])[:, 1:]
-        loss, _ = self.loss(batch, self.token_share(targets))
-        self.log(f"{self.stage}/train_loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch["ids"]))
+        """Return the loss of one batch, in the end averaged over the target tokens of all ranks and accumulated batches."""
+        share = self.token_share(self.targets(batch))
+        divisor = self.window.divisor(share)
+        loss, _ = self.loss(batch, divisor)
+        mean = loss.detach() * divisor / share
+        self.log(f"{self.stage}/train_loss", mean, prog_bar=True, sync_dist=True, batch_size=len(batch["ids"]))
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:

@@ -24,6 +24,7 @@ class SFTModule(LanguageModelModule):
         weight_decay: decoupled weight decay.
         warmup: share of the run that the rate rises over.
         max_new_tokens: length limit of answers, in tokens.
+        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary.
     """
 
     stage: ClassVar[str] = "sft"
@@ -36,8 +37,9 @@ class SFTModule(LanguageModelModule):
         weight_decay: float = 0.0,
         warmup: float = 0.03,
         max_new_tokens: int = 128,
+        stop_tokens: list[str] | None = None,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, warmup, max_new_tokens)
+        super().__init__(learning_rate, weight_decay, warmup, max_new_tokens, stop_tokens)
         self.base = base
         self.lora = lora
 
@@ -55,7 +57,8 @@ class SFTModule(LanguageModelModule):
         """Write a whole causal LM (rank 0) or a PEFT adapter."""
         role = self.role("policy")
         base = base_of(model_folder("model.base", self.base), self.base)
-        write_export(role, self.tokenizer, folder, export_info(self.stage, base, role.base_digest, self.tokenizer))
+        info = export_info(self.stage, base, role.base_digest, self.tokenizer, stop_tokens=self.stop_tokens)
+        write_export(role, self.tokenizer, folder, info)
 
 
 class BaselineModule(SFTModule):
@@ -64,6 +67,7 @@ class BaselineModule(SFTModule):
     Args:
         base: the base language model: a directory, a run name or a hub id.
         max_new_tokens: length limit of answers, in tokens.
+        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary.
     """
 
     stage: ClassVar[str] = "baseline"
@@ -72,5 +76,6 @@ class BaselineModule(SFTModule):
         self,
         base: ModelSource = ModelSource("skt/kogpt2-base-v2"),  # noqa: B008 - a str, never changed
         max_new_tokens: int = 128,
+        stop_tokens: list[str] | None = None,
     ) -> None:
-        super().__init__(base=base, max_new_tokens=max_new_tokens)
+        super().__init__(base=base, max_new_tokens=max_new_tokens, stop_tokens=stop_tokens)

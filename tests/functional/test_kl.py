@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from kochat.functional import kl_estimate
+from kochat.functional import adapted_kl_coef, kl_estimate
 
 LOG2 = math.log(2)
 
@@ -61,3 +61,30 @@ def test_masked_slots_are_zero_in_value_and_gradient(kind):
 def test_an_unknown_kind_names_the_choices():
     with pytest.raises(ValueError, match=r"kind='k4'.*k1, k2, k3"):
         kl_estimate(torch.zeros(1, 1), torch.zeros(1, 1), "k4")
+
+
+@pytest.mark.parametrize(
+    ("kl", "expected"),
+    [
+        (6.0, 0.2),  # at the target: unchanged
+        (6.6, 0.2 * 1.01),  # a tenth over: e = 0.1
+        (60.0, 0.2 * 1.02),  # far over: e clipped to 0.2
+        (5.4, 0.2 * 0.99),
+        (0.0, 0.2 * 0.98),
+        (-3.0, 0.2 * 0.98),  # k1 may dip below 0
+    ],
+)
+def test_the_controller_hand_worked(kl, expected):
+    assert adapted_kl_coef(0.2, kl, target=6.0) == pytest.approx(expected)
+
+
+def test_the_controller_brings_a_kl_that_falls_with_its_weight_to_the_target():
+    kl_coef = 0.01
+    for _ in range(400):
+        kl_coef = adapted_kl_coef(kl_coef, 1 / kl_coef, target=5.0)  # a policy whose KL is 1 / weight
+    assert 1 / kl_coef == pytest.approx(5.0, rel=0.05)
+
+
+def test_a_target_of_zero_is_refused():
+    with pytest.raises(ValueError, match=r"target=0"):
+        adapted_kl_coef(0.1, 1.0, target=0.0)

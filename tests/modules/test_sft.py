@@ -115,3 +115,42 @@ def test_a_checkpoint_holds_what_is_trained_and_refuses_strange_keys(tmp_path, b
         other.load_state_dict({**{k: v for k, v in state.items() if k != key}, key + "x": state[key]})
     with pytest.raises(UserError, match="1 keys differ"):
         other.load_state_dict({k: v for k, v in state.items() if k != key})
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "llama", "qwen2"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_packed_rows_cannot_see_each_other(tmp_path, tokenizer, kind, attention):
+    """Loss and gradient of packed examples are those of the same examples, each in a row of its own."""
+    from kochat.data.batching import CompletionCollator, PackedCollator
+    from tests.conftest import write_base
+
+    sft = module(write_base(tmp_path, tokenizer, kind), rank=0)
+    sft.role("policy").host.set_attn_implementation(attention)
+    words = ["안녕하세요", "파리는 아름다운 도시예요.", "네", "오늘 날씨가 참 좋네요.", "무엇을 도와드릴까요?"]
+    encoded = [tokenizer(word)["input_ids"] for word in words]
+    rows = [{"id": str(i), "prompt_ids": ids, "completion_ids": encoded[i - 1] + [0]} for i, ids in enumerate(encoded)]
+    results = []
+    for collate in (CompletionCollator(2), PackedCollator(2, 60)):
+        batch = collate(rows)
+        loss, count = sft.loss(batch)
+        results.append((batch, loss, count, torch.autograd.grad(loss, list(sft.parameters()))))
+    (plain, loss, count, gradients), (packed, packed_loss, packed_count, packed_gradients) = results
+    assert len(packed["input_ids"]) < len(plain["input_ids"])
+    assert count == packed_count
+    torch.testing.assert_close(loss, packed_loss, atol=1e-5, rtol=0)
+    for one, other in zip(gradients, packed_gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+
+
+def test_stop_tokens_end_answers_and_go_with_the_export(tmp_path, base, tokenizer):
+    from kochat.models.export import read_info
+
+    sft = SFTModule(base=str(base), lora=LoraSettings(4), stop_tokens=["."])
+    sft.configure_model()
+    stop = tokenizer.get_vocab()["."]
+    assert sft.generation_settings().stop_ids == (tokenizer.eos_token_id, stop)
+    sft.export(tmp_path / "export")
+    assert read_info(tmp_path / "export").stop_tokens == (".",)
+    odd = SFTModule(base=str(base), stop_tokens=["<|im_end|>"])
+    with pytest.raises(UserError, match=r"model\.stop_tokens: '<\|im_end\|>' is no single token"):
+        odd.generation_settings()
