@@ -183,7 +183,7 @@ class KochatCLI(LightningCLI):
         config = self.parser.dump(self.config, skip_none=False, format="json")
         content = {k: v for k, v in json.loads(config)[self.subcommand].items() if k not in _NO_PART_OF_A_RUN}
         upstream = {field: _source_fingerprint(value) for field, value in self.model.sources().items()}
-        data = {path.name: sha256_of(path)[:16] for path in self.datamodule.required_files() if path.is_file()}
+        data = {path.name: sha256_of(path)[:16] for path in self.datamodule.used_files() if path.is_file()}
         text = json.dumps([self.subcommand, content, upstream, data], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

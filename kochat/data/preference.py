@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
-from datasets import Features, Value
+from datasets import Dataset, Features, Value
 from datasets import Sequence as ListOf
 from torch.utils.data import DataLoader
 
 from kochat.data.base import IDS, TEXT, ChatDataModule, chunks
-from kochat.data.batching import PreferenceCollator
+from kochat.data.batching import CompletionCollator, PreferenceCollator
 from kochat.data.encode import encode_prompts, encode_texts, with_eos
-from kochat.data.files import PREFERENCE_FILE, TEST_PREFERENCE_FILE
+from kochat.data.files import PREFERENCE_FILE, SFT_FILE, TEST_PREFERENCE_FILE
 from kochat.data.heldout import FROZEN_VERSION, TrainingFilter
 from kochat.data.manifest import verify
 from kochat.data.records import PreferenceRecord, read_records
+
+DEMONSTRATIONS = 256  # at most; the standard error of their mean is then a sixteenth of the scores' spread
+DEMONSTRATION_FEATURES = Features({"id": TEXT, "length": Value("int32"), "prompt_ids": IDS, "completion_ids": IDS})
 
 
 class PreferenceDataModule(ChatDataModule):
@@ -23,6 +27,8 @@ class PreferenceDataModule(ChatDataModule):
 
     Validation is the validation split of the same file; test is v2/test_preferences.jsonl, the cleaned records of test
     prompts, for v1 and v2 alike. `batch_size` counts records: a batch holds three sequences and three pairs of each.
+    Beside the validation batches come those of up to `DEMONSTRATIONS` held-out demonstrations of the version's SFT file, where
+    it has one: their mean score is the reward's 0.
     """
 
     file_name = PREFERENCE_FILE
@@ -41,9 +47,8 @@ class PreferenceDataModule(ChatDataModule):
 
     def _verify(self) -> None:
         super()._verify()
-        held_out = self.data_dir / FROZEN_VERSION / TEST_PREFERENCE_FILE
-        if held_out.exists():  # there is none where no preference record has a test prompt
-            verify([held_out])
+        raw_folder = self.folder if self.raw else None  # held-out records are absent where no record has a test prompt
+        verify(path for path in self.used_files() if path.parent != raw_folder)
 
     def training_filter(self) -> TrainingFilter:
         """Return what decides the split of a training row; near copies of held-out preference prompts go too."""
@@ -74,6 +79,34 @@ class PreferenceDataModule(ChatDataModule):
                     "prompt_ids": prompt_ids,
                     "completion_ids": encoded,
                 }
+
+    def used_files(self) -> list[Path]:
+        """Return the required files, and the demonstrations and held-out records where there are any."""
+        optional = [self.folder / SFT_FILE, self.data_dir / FROZEN_VERSION / TEST_PREFERENCE_FILE]
+        return [*self.required_files(), *(path for path in optional if path.is_file())]
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """Return validation batches of this rank, then those of the demonstrations (SFT batches) where there are any."""
+        rows = self._demonstrations()
+        if not rows:
+            return [self._split_loader("validation")]
+        table = Dataset.from_list(rows, features=DEMONSTRATION_FEATURES)
+        loader = self._loader(table, table["length"], CompletionCollator(self.pad_id), shuffle=False, shard=True)
+        return [self._split_loader("validation"), loader]
+
+    def _demonstrations(self) -> list[dict[str, Any]]:
+        """Encode the first demonstrations of the validation split, the same whatever the stage's own limits."""
+        rows = list(self._validation_rows(DEMONSTRATIONS))
+        prompts = encode_prompts(self.tokenizer, [row["prompt"] for row in rows], self.max_prompt_length)
+        completions = encode_texts(self.tokenizer, [row["reference"] for row in rows])
+        encoded = []
+        for row, prompt_ids, ids in zip(rows, prompts, completions, strict=True):
+            completion_ids = with_eos(self.tokenizer, ids, self.max_length - len(prompt_ids))
+            length = len(prompt_ids) + len(completion_ids)
+            encoded.append(
+                {"id": row["id"], "length": length, "prompt_ids": prompt_ids, "completion_ids": completion_ids}
+            )
+        return encoded
 
     def test_dataloader(self) -> DataLoader:
         """Return this rank's batches of the preference records held out for test."""

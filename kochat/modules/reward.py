@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat.functional import length_mask, pairwise_ranking_loss
-from kochat.metrics import PairAccuracy
+from kochat.metrics import DemonstrationScores, PairAccuracy
 from kochat.models.backbone import model_folder
 from kochat.models.export import export_info, write_export
 from kochat.models.loading import new_role
@@ -55,6 +55,7 @@ class RewardModule(ChatModule):
         self.weight_decay = weight_decay
         self.warmup = warmup
         self.held_out = PairAccuracy()
+        self.demonstrations = DemonstrationScores()
         self.reward_mean: float | None = None
         self.reward_std: float | None = None
         self.measured_at = -1  # step; max_steps may end a run after it, and PPO centres its reward by these figures
@@ -75,11 +76,13 @@ class RewardModule(ChatModule):
         return self.role("reward_model").last_scores(batch["input_ids"], mask)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
-        """Return the ranking loss over the batch's pairs, averaged over the pairs of all ranks."""
+        """Return the ranking loss of one batch, in the end averaged over the pairs of all ranks and accumulated batches."""
         chosen, rejected = self.scores(batch)[batch["pairs"]].unbind(1)
         share = self.token_share(torch.ones_like(chosen, dtype=torch.bool))
-        loss = pairwise_ranking_loss(chosen, rejected, self.margin, num_tokens=share)
-        self.log("rm/train_loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch["ids"]))
+        divisor = self.window.divisor(share)
+        loss = pairwise_ranking_loss(chosen, rejected, self.margin, num_tokens=divisor)
+        mean = loss.detach() * divisor / share
+        self.log("rm/train_loss", mean, prog_bar=True, sync_dist=True, batch_size=len(batch["ids"]))
         return loss
 
     def graded_scores(self, batch: dict[str, Any]) -> torch.Tensor:
@@ -90,29 +93,42 @@ class RewardModule(ChatModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the scores of the validation before."""
         self.held_out.reset()
+        self.demonstrations.reset()
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Log the held-out loss over all ordered pairs and keep the scores."""
+    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any] | None:
+        """Log the held-out loss over all ordered pairs and keep the scores; those of SFT demonstrations (index 1) for centring."""
+        if dataloader_idx == 1:
+            self.demonstrations.update(batch["ids"], self.scores(batch).unsqueeze(1))
+            return None
         scores = self.graded_scores(batch)
         chosen, rejected = scores[:, [0, 0, 1]].flatten(), scores[:, [1, 2, 2]].flatten()
         loss = pairwise_ranking_loss(chosen, rejected, self.margin)
-        self.log("rm/val_loss", loss, prog_bar=True, sync_dist=True, batch_size=len(chosen))
+        self._log_held_out("val_loss", loss, prog_bar=True, batch_size=len(chosen))
         self.held_out.update(batch["ids"], scores)
+        return {key: batch.get(key) for key in ("ids", "prompts", "completions")} | {"scores": scores}
 
     def on_validation_epoch_end(self) -> None:
         """Log accuracy, margin and the mean score of each grade; keep what PPO centres its reward by.
 
-        That is the mean score of the best answers and the spread of all. A ranking loss leaves a constant free; with it fixed,
-        0 means "as good as the best held-out answers".
+        That is the mean score of held-out SFT demonstrations (of the best held-out answers where the data has none) and the
+        spread of all held-out completions' scores. A ranking loss leaves a constant free; with it fixed, 0 means "as good as a
+        demonstration" (Stiennon et al. 2020, arXiv:2009.01325, section 3.4).
         """
         for name, value in self.held_out.compute().items():
-            self.log(f"rm/{name}", value, prog_bar=name == "accuracy", sync_dist=True)
-        with self.held_out.sync_context():
+            self._log_held_out(name, value, prog_bar=name == "accuracy")
+        with self.held_out.sync_context(), self.demonstrations.sync_context():
             _, scores = self.held_out.unique_rows()
+            _, demonstrations = self.demonstrations.unique_rows()
         if len(scores):
-            self.reward_mean = scores[:, 0].mean().item()
+            centre = demonstrations if len(demonstrations) else scores[:, 0]
+            self.reward_mean = centre.mean().item()
             self.reward_std = max(scores.std(correction=0).item(), 1e-6)
+            self._log_held_out("reward_mean", torch.tensor(self.reward_mean, device=self.device))
+            self._log_held_out("reward_std", torch.tensor(self.reward_std, device=self.device))
         self.measured_at = self.trainer.global_step
+
+    def _log_held_out(self, name: str, value: torch.Tensor, **options: Any) -> None:
+        self.log(f"rm/{name}", value, sync_dist=True, add_dataloader_idx=False, **options)
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Score held-out records, completions in order from best to worst; `PreferenceScores` writes them."""
