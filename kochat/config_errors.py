@@ -24,6 +24,11 @@ _REWORDED = (  # jsonargparse's words for a value that fits none of the types al
     (r"Problems parsing config: ", "not YAML: "),
     (r"Unexpected config:.*", "holds no settings"),
 )
+_LEFT_OUT = {  # settings that people look for -> why there is none
+    "top_k": "kochat samples from the whole distribution, for PPO compares the log-probabilities of just that",
+    "top_p": "kochat samples from the whole distribution, for PPO compares the log-probabilities of just that",
+    "repetition_penalty": "kochat samples from the whole distribution, for PPO compares the log-probabilities of just that",
+}
 _UNKNOWN_OPTION = re.compile(r"Subcommand '\w+' does not accept option '([\w.]+)'")
 
 

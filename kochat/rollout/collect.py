@@ -9,6 +9,7 @@ import torch
 from kochat.functional import token_logprobs
 from kochat.models.roles import Role
 from kochat.rollout.generate import Generation, GenerationSettings, generate
+from kochat.rollout.roles import PPORoles
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Rollout:
         old_logprobs: (b, r) float32 nats, the policy's at sampling.
         ref_logprobs: (b, r) float32 nats, the frozen reference's.
         values: (b, r) float32, the critic's estimate before each token is chosen.
-        scores: (b,) float32, the reward model's score of each whole response.
+        scores: (b,) float32, centred score of each whole response, the mean over the reward models.
+        raw_scores: (b,) float32, the first reward model's score as it is.
+        disagreement: (b,) float32, standard deviation of the centred scores over the reward models; 0 of a single one.
     """
 
     sequences: torch.Tensor
@@ -36,6 +39,8 @@ class Rollout:
     ref_logprobs: torch.Tensor
     values: torch.Tensor
     scores: torch.Tensor
+    raw_scores: torch.Tensor
+    disagreement: torch.Tensor
 
     @property
     def prompt_width(self) -> int:
@@ -71,58 +76,74 @@ def response_values(role: Role, sequences: torch.Tensor, mask: torch.Tensor, wid
     return role.forward_from(sequences, mask, stop - width, stop)
 
 
+def ended(sequences: torch.Tensor, mask: torch.Tensor, stopped: torch.Tensor, eos_id: int):
+    """End every row with EOS, where reward models were trained to be read: in place of a stop token, behind a cut answer.
+
+    Args:
+        sequences: (b, t) token ids.
+        mask: (b, t) bool, True on real tokens.
+        stopped: (b,) bool, True where the last real token is a stop token.
+        eos_id: EOS.
+
+    Returns:
+        (sequences, mask): (b, t + 1).
+    """
+    sequences = torch.cat([sequences, sequences.new_full((len(sequences), 1), eos_id)], dim=1)
+    mask = torch.cat([mask, mask.new_zeros(len(mask), 1)], dim=1)
+    columns = torch.arange(mask.shape[1], device=mask.device)
+    end = ((mask * columns).argmax(dim=1) + (~stopped).long()).unsqueeze(1)
+    return torch.where(columns == end, eos_id, sequences), mask | (columns == end)
+
+
 @torch.no_grad()
 def collect(
-    policy: Role,
-    reference: Role,
-    critic: Role,
-    reward_model: Role,
+    roles: PPORoles,
     input_ids: torch.Tensor,
     prompt_mask: torch.Tensor,
     settings: GenerationSettings,
     generator: torch.Generator | None = None,
 ) -> Rollout:
-    """Sample responses and score them with all four roles.
-
-    Old log-probabilities come from the same forward pass that the update uses, so that the ratio is exactly 1 before the first
-    step in any precision.
+    """Sample responses and score them with all roles.
 
     Args:
-        policy: the model being trained, which samples.
-        reference: the frozen SFT model.
-        critic: the value model.
-        reward_model: the frozen reward model; sees prompt, response and stop token, as in its training.
+        roles: the policy samples; the others score.
         input_ids: (b, p) prompts, padded on the left.
         prompt_mask: (b, p) bool, True on prompt tokens.
         settings: how to sample; the temperature must be above 0.
         generator: the random state to draw from.
     """
-    generation = generate(policy, input_ids, prompt_mask, settings, generator)
-    return score_generation(policy, reference, critic, reward_model, input_ids, prompt_mask, generation, settings)
+    generation = generate(roles.policy, input_ids, prompt_mask, settings, generator)
+    return score_generation(roles, input_ids, prompt_mask, generation, settings)
 
 
 @torch.no_grad()
 def score_generation(
-    policy: Role,
-    reference: Role,
-    critic: Role,
-    reward_model: Role,
+    roles: PPORoles,
     input_ids: torch.Tensor,
     prompt_mask: torch.Tensor,
     generation: Generation,
     settings: GenerationSettings,
 ) -> Rollout:
-    """Build the `Rollout` of responses that have been drawn."""
+    """Build the `Rollout` of responses that have been drawn.
+
+    Old log-probabilities come from the same forward pass that the update uses, so that the ratio is exactly 1 before the first
+    step in any precision. The sampled ids go to every role as they are, never through text.
+    """
     sequences = torch.cat([input_ids, generation.responses], dim=1)
     mask = torch.cat([prompt_mask, generation.mask], dim=1)
     width = generation.responses.shape[1]
+    whole = ended(sequences, mask, generation.stopped, settings.eos_id)
+    raw_scores = torch.stack([model.raw_scores(*whole) for model in roles.reward_models])
+    scores = torch.stack([m.centred(raw) for m, raw in zip(roles.reward_models, raw_scores, strict=True)])
     return Rollout(
         sequences=sequences,
         sequence_mask=mask,
         mask=generation.mask,
         stopped=generation.stopped,
-        old_logprobs=response_logprobs(policy, sequences, mask, width, settings.temperature)[0],
-        ref_logprobs=response_logprobs(reference, sequences, mask, width, settings.temperature)[0],
-        values=response_values(critic, sequences, mask, width),
-        scores=reward_model.last_scores(sequences, mask),
+        old_logprobs=response_logprobs(roles.policy, sequences, mask, width, settings.temperature)[0],
+        ref_logprobs=response_logprobs(roles.reference, sequences, mask, width, settings.temperature)[0],
+        values=response_values(roles.critic, sequences, mask, width),
+        scores=scores.mean(0),
+        raw_scores=raw_scores[0],
+        disagreement=scores.std(0, correction=0),
     )

@@ -23,7 +23,7 @@ class GenerationSettings:
     Args:
         max_new_tokens: length limit in tokens, the stop token included.
         temperature: logits are divided by it; 0 takes the most probable token.
-        stop_ids: a token among these ends the answer and belongs to it.
+        stop_ids: a token among these ends the answer and belongs to it; EOS first.
         pad_id: what stands after the end.
     """
 
@@ -31,6 +31,11 @@ class GenerationSettings:
     temperature: float
     stop_ids: tuple[int, ...]
     pad_id: int
+
+    @property
+    def eos_id(self) -> int:
+        """Return EOS, the first of the stop tokens."""
+        return self.stop_ids[0]
 
 
 @dataclass(frozen=True)

@@ -64,15 +64,17 @@ def test_padding_moves_no_reward_or_value(tmp_path, base, tokenizer, pad):
     from kochat.rollout.generate import generate
 
     ppo = loaded(tmp_path, base, tokenizer)
-    roles = [ppo.role(name) for name in ("policy", "reference", "critic", "reward_model")]
+    roles = ppo.roles
     settings = ppo.generation_settings(1.0)
     narrow = prompt_batch(tokenizer)
-    drawn = generate(roles[0], narrow["input_ids"], ppo.prompt_mask(narrow), settings, torch.Generator().manual_seed(0))
-    first = score_generation(*roles, narrow["input_ids"], ppo.prompt_mask(narrow), drawn, settings)
+    drawn = generate(
+        roles.policy, narrow["input_ids"], ppo.prompt_mask(narrow), settings, torch.Generator().manual_seed(0)
+    )
+    first = score_generation(roles, narrow["input_ids"], ppo.prompt_mask(narrow), drawn, settings)
     wide = prompt_batch(tokenizer, width=narrow["input_ids"].shape[1] + 5)
     mask = ppo.prompt_mask(wide)
     ids = torch.where(mask, wide["input_ids"], pad)
-    second = score_generation(*roles, ids, mask, drawn, settings)
+    second = score_generation(roles, ids, mask, drawn, settings)
     torch.testing.assert_close(first.scores, second.scores, atol=1e-5, rtol=0)
     for name in ("values", "old_logprobs"):
         left, right = getattr(first, name), getattr(second, name)
@@ -87,7 +89,7 @@ def test_clip_fraction_is_zero_and_gradient_is_vanilla_on_the_first_minibatch(tm
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     targets = ppo.targets(rollout)
     rows = torch.arange(4)
-    loss, statistics = ppo.minibatch_loss(rollout, targets, rows)
+    loss, statistics = ppo.minibatch_loss(rollout, rows, targets, rollout.mask.sum())
     policy = [p for p in ppo.role("policy").parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss, policy)
     width = rollout.mask.shape[1]
@@ -118,7 +120,7 @@ def test_policy_loss_never_reaches_the_critic(tmp_path, base, tokenizer):
     ppo.trainer = trainer(tmp_path)
     ppo.trainer.strategy.connect(ppo)
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
-    loss, _ = ppo.minibatch_loss(rollout, ppo.targets(rollout), torch.arange(4))
+    loss, _ = ppo.minibatch_loss(rollout, torch.arange(4), ppo.targets(rollout), rollout.mask.sum())
     loss.backward()
     critic = [p for p in ppo.role("critic").parameters() if p.requires_grad]
     assert all(p.grad is None or not p.grad.any() for p in critic)
@@ -130,16 +132,18 @@ def test_missing_eos_penalty_touches_exactly_the_unfinished(tmp_path, base, toke
     ppo.trainer = trainer(tmp_path)
     ppo.trainer.strategy.connect(ppo)
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
-    penalty = ppo.centred(rollout.scores) - ppo.targets(rollout).scores
+    penalty = rollout.scores - ppo.targets(rollout).scores
     torch.testing.assert_close(penalty, torch.where(rollout.stopped, 0.0, 3.0))
 
 
 def test_reward_is_centred_by_the_reward_models_own_statistics(tmp_path, base, tokenizer):
     ppo = loaded(tmp_path, base, tokenizer)
-    torch.testing.assert_close(ppo.centred(torch.tensor([0.25, 2.25])), torch.tensor([0.0, 1.0]))
+    (judge,) = ppo.roles.reward_models
+    torch.testing.assert_close(judge.centred(torch.tensor([0.25, 2.25])), torch.tensor([0.0, 1.0]))
     hidden = torch.randn(2, 32)
-    raw = ppo.role("reward_model").head(hidden)
-    torch.testing.assert_close(ppo.role("critic").head(hidden), ppo.centred(raw))
+    torch.testing.assert_close(ppo.role("critic").head(hidden), judge.centred(judge.role.head(hidden)))
+    rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(rollout.scores, judge.centred(rollout.raw_scores))
 
 
 def test_reward_model_on_another_tokenizer_is_refused(tmp_path, base, tokenizer):
@@ -155,7 +159,7 @@ def test_reward_model_on_another_tokenizer_is_refused(tmp_path, base, tokenizer)
 
 def test_a_run_that_diverges_ends_with_cause_and_remedy():
     from kochat.errors import RunError
-    from kochat.modules.ppo import finite_means
+    from kochat.modules.ppo_update import finite_means
 
     assert finite_means({"policy_loss": [torch.tensor(1.0), torch.tensor(3.0)]}) == {"policy_loss": 2.0}
     with pytest.raises(RunError, match=r"ppo/value_loss is not finite .* lower model\.learning_rate"):
