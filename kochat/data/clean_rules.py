@@ -5,16 +5,26 @@ Every function is pure, never raises on any text and takes time linear in it, so
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from kochat.data.clean_settings import CleanSettings, load_settings
 from kochat.data.records import CorpusRecord, PreferenceRecord, Record
 from kochat.text.cleaning import Bounds, edit
+from kochat.text.endings import cut_off
+from kochat.text.foreign import foreign, foreign_prompt
+from kochat.text.noise import noise
+from kochat.text.placeholders import placeholder
+from kochat.text.repetition import repetition
 
 __all__ = ["CleanSettings", "Edit", "edit_record", "load_settings", "problem", "token_problem"]
 
 _DEFAULT = CleanSettings()
+_SENTENCE_END = re.compile(r"[.!?。\n]+")
+Check = Callable[[str], str | None]
+_LANGUAGE: dict[str, Check] = {"noise": noise, "repetition": repetition, "placeholder": placeholder}
 
 
 class Edit(NamedTuple):
@@ -55,12 +65,16 @@ def token_problem(tokens: int, settings: CleanSettings = _DEFAULT) -> tuple[str,
 
 
 def _problems(record: Record, settings: CleanSettings) -> Iterator[tuple[str, str]]:
-    """Yield everything that speaks against the record, in the rules' order within each text."""
+    """Yield everything that speaks against the record: of each text first its length, then what it says."""
     for name, text, bounds in _bounded_texts(record, settings):
         if found := bounds.problem(text):
             yield found[0], f"{name}: {found[1]}"
-    if isinstance(record, PreferenceRecord) and len(set(record.ordered)) < len(record.ordered):
-        yield "equal_completions", "two of the three completions are the same text"
+    for name, text, checks in _judged_texts(record, settings):
+        for rule, check in checks.items():
+            if settings.on(rule) and (reason := check(text)):
+                yield rule, f"{name}: {reason}"
+    if isinstance(record, PreferenceRecord):
+        yield from _preference_problems(record)
 
 
 def _bounded_texts(record: Record, settings: CleanSettings) -> Iterator[tuple[str, str, Bounds]]:
@@ -74,3 +88,37 @@ def _bounded_texts(record: Record, settings: CleanSettings) -> Iterator[tuple[st
     for rank, completion in enumerate(completions):
         name = "completion" if len(completions) == 1 else f"completion of rank {rank + 1}"
         yield name, completion, Bounds(bounds.shortest if rank == 0 else 0, bounds.longest)
+
+
+def _judged_texts(record: Record, settings: CleanSettings) -> Iterator[tuple[str, str, dict[str, Check]]]:
+    """Yield (name, text, checks) of what must be sound Korean: of a preference record the prompt and the best answer.
+
+    A bad answer may be noise or a loop: that is what is bad about it.
+    """
+    least = settings.min_hangul
+    if isinstance(record, CorpusRecord):
+        yield "text", record.text, _LANGUAGE | {"non_korean": lambda text: foreign(text, least)}
+        return
+    prompt, *completions = record.texts()
+    yield "prompt", prompt, _LANGUAGE | {"non_korean": lambda text: foreign_prompt(text, least)}
+    if completions:
+        of_answer: dict[str, Check] = {"non_korean": lambda text: foreign(text, least, prompt), "cut_off": cut_off}
+        yield "completion" if len(completions) == 1 else "best completion", completions[0], _LANGUAGE | of_answer
+
+
+def _preference_problems(record: PreferenceRecord) -> Iterator[tuple[str, str]]:
+    if len(set(record.ordered)) < len(record.ordered):
+        yield "equal_completions", "two of the three completions are the same text"
+    if same := next((pair for pair in combinations(enumerate(record.ordered, 1), 2) if _say_the_same(*pair)), None):
+        yield "length_only", f"the completions of rank {same[0][0]} and {same[1][0]} say the same sentences"
+
+
+def _say_the_same(one: tuple[int, str], other: tuple[int, str]) -> bool:
+    """Say whether two completions consist of the same sentences, so that only their number tells them apart."""
+    first, second = (_sentences(text) for _, text in (one, other))
+    return bool(first) and len(first) != len(second) and set(first) == set(second)
+
+
+def _sentences(text: str) -> list[str]:
+    keys = ("".join(filter(str.isalnum, sentence)) for sentence in _SENTENCE_END.split(text))
+    return [key for key in keys if key]

@@ -19,8 +19,8 @@ class CleanSettings:
     """Switches and thresholds of the cleaning rules; lengths in characters, after the edits; null for no upper bound.
 
     `rules` switches rules on or off by name, ``{"repetition": False}``; the others are as `kochat.data.rules.RULES` has
-    them. `max_tokens` bounds a whole row in tokens and needs the cleaning's `--tokenizer`. `near_similarity` is the least
-    Jaccard similarity of a near duplicate.
+    them. `max_tokens` bounds a whole row in tokens and needs the cleaning's `--tokenizer`. `min_hangul` is the share of Hangul
+    among the letters below which prose is foreign, `near_similarity` the least Jaccard similarity of a near duplicate.
 
     The defaults follow the counts of KoChatGPT-shaped data (12,627 SFT rows, 12,000 PPO prompts). A tenth of the prompts
     has under 10 characters, 심심해 among them, so only single characters go (4 prompts, 4 completions). 0.8% of the prompts
@@ -36,14 +36,17 @@ class CleanSettings:
     min_text: int = 2
     max_text: int | None = None
     max_tokens: int | None = None
+    min_hangul: float = 0.1
     near_similarity: float = 0.7
 
     def __post_init__(self) -> None:
         _check_switches(self.rules)
-        if type(self.near_similarity) not in (int, float) or not 0 < self.near_similarity <= 1:
-            raise UserError(f"clean settings: near_similarity is {self.near_similarity!r}; give a number in (0, 1]")
+        for name in ("min_hangul", "near_similarity"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0 < value <= 1:
+                raise UserError(f"clean settings: {name} is {value!r}; give a number above 0, at most 1")
         for name, value in dataclasses.asdict(self).items():
-            if name.startswith(("min", "max")):
+            if name.startswith(("min", "max")) and name != "min_hangul":
                 wants = "a whole number" if name.startswith("min") else "a whole number or null"
                 if not (value is None and name.startswith("max")) and (type(value) is not int or value < 0):
                     raise UserError(f"clean settings: {name} is {value!r}; give {wants}, 0 or more")

@@ -1,4 +1,4 @@
-"""The cleaning rules as pure functions over one text: four edits in a fixed order, and bounds on length.
+"""The cleaning rules as pure functions over one text: the edits in a fixed order, and bounds on length.
 
 An edit keeps the record and changes its text; a bound names why a text cannot stay. Nothing here knows of files.
 """
@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kochat.text.markup import strip_markup, strip_special_tokens
 from kochat.text.normalise import normalise
 from kochat.text.residue import strip_residue
 
@@ -59,6 +60,8 @@ def _strip_one_layer(text: str) -> str:
 
 EDITS: dict[str, Callable[[str], str]] = {
     "unicode": normalise,
+    "markup": strip_markup,
+    "special_tokens": strip_special_tokens,
     "whitespace": tidy_whitespace,
     "residue": strip_residue,
     "stray_quotes": strip_stray_quotes,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from kochat.text.markup import strip_markup, strip_special_tokens
 from kochat.text.residue import strip_residue
 
 _MODERN_JAMO = (*range(0x1100, 0x1113), *range(0x1161, 0x1176), *range(0x11A8, 0x11C3))
@@ -60,8 +61,9 @@ def normalise(text: str) -> str:
 def prompt_key(prompt: str) -> str:
     """Return what identifies a prompt: its letters and digits, case-folded, in NFC.
 
-    Spaces, quotes, punctuation, invisible characters and an export's residue do not count, so a prompt has the same key
+    Spaces, quotes, punctuation, invisible characters, markup and an export's residue do not count, so a prompt has the same key
     before and after cleaning, and with or without its question mark. Without any letter or digit it is its other marks.
     """
-    text = unicodedata.normalize("NFC", strip_residue(normalise(prompt)).casefold())
+    plain = strip_special_tokens(strip_markup(strip_residue(normalise(prompt))))
+    text = unicodedata.normalize("NFC", strip_residue(plain).casefold())
     return "".join(filter(str.isalnum, text)) or "".join(text.translate(_WITHOUT_QUOTES).split())

@@ -1,0 +1,59 @@
+"""Recognise foreign prose where Korean is wanted, and tell it from names, titles, code and what was asked for."""
+
+from __future__ import annotations
+
+import re
+
+_HANGUL = re.compile("[가-힣ㄱ-ㅣ]")
+_LETTER = re.compile(r"[^\W\d_]")
+_LATIN_WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:['’][a-z]+)?")
+_CODE = re.compile(r"```|[{};]\s*\n|=>|==|\w\(\)|://|</\w|\w+\.\w+\(|#include|\b(?:def|import|return|SELECT|function) ")
+_MATHS = re.compile(r"[=+×÷^√∑∫]")
+# An answer may be foreign where the prompt speaks of a language, of writing or code, or is foreign itself.
+_ASKED_FOR = re.compile(
+    r"영어|영문|영작|번역|외국어|일본어|일어|중국어|한자|프랑스어|불어|독일어|스페인어|러시아어|라틴어|이탈리아어|로마자|알파벳|철자|스펠링|문법|문장"
+    r"|단어|발음|가사|노래|제목|코드|함수|프로그램|스크립트|쿼리|명령어|정규식|파이썬|자바|링크|주소|이메일|translat|english",
+    re.IGNORECASE,
+)
+_FUNCTION = """
+the a an of to in is are was were be been and or not it its this that these those i you he she they we his her their our
+your my me him them us with for on at by from as but if so do does did have has had will would can could should there here
+what which who when where how why because than then about into after before
+"""
+_FUNCTION_WORDS = frozenset(_FUNCTION.split())
+_LEAST_WORDS = 4
+_LEAST_LETTERS = 12  # of a script other than Latin
+_HANGUL_IN_PROMPT = 4
+
+
+def foreign(text: str, min_hangul: float, prompt: str = "") -> str | None:
+    """Return why `text` is foreign prose though Korean was wanted, or None.
+
+    Its letters are Hangul to less than a share of `min_hangul`, and it is prose: at least four Latin words, most of them in
+    lower case, function words among them (names, titles, code and formulas are not); or at least twelve letters of
+    another script. An answer to a `prompt` that asks for a language, a text or code may be foreign.
+    """
+    letters = len(_LETTER.findall(text))
+    hangul = len(_HANGUL.findall(text))
+    if not letters or hangul >= min_hangul * letters or _ASKED_FOR.search(prompt):
+        return None
+    words = _LATIN_WORD.findall(text)
+    other = letters - hangul - sum(map(len, words))
+    if other < _LEAST_LETTERS and not _is_prose(text, words):
+        return None
+    return f"{hangul} of {letters} letters are Hangul, fewer than {min_hangul:.0%}"
+
+
+def foreign_prompt(text: str, min_hangul: float) -> str | None:
+    """Return why a prompt is foreign prose, or None; a Korean request about a foreign text is a Korean prompt."""
+    return None if len(_HANGUL.findall(text)) >= _HANGUL_IN_PROMPT else foreign(text, min_hangul)
+
+
+def _is_prose(text: str, words: list[str]) -> bool:
+    if len(words) < _LEAST_WORDS or _CODE.search(text):
+        return False
+    if len(_MATHS.findall(text)) * 4 > len(words):
+        return False
+    lower = sum(word.islower() for word in words)
+    function = sum(word.lower() in _FUNCTION_WORDS for word in words)
+    return lower * 2 > len(words) and function > 0

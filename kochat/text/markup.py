@@ -1,0 +1,84 @@
+"""Take markup and special tokens out of running text; texts that are about them keep them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_TAG = re.compile(
+    r"</?(?:a|b|big|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|small|span|strong|sub|sup|table|tbody|td|th"
+    r"|thead|tr|tt|u|ul)(?:\s[^<>]*)?\s*/?>",
+    re.IGNORECASE,
+)
+_BREAKING = re.compile(r"</?(?:blockquote|br|div|h[1-6]|hr|li|ol|p|table|tr|ul)\b", re.IGNORECASE)
+_ABOUT_MARKUP = re.compile(
+    r"```|<!doctype|<html|<body|<script|<\?xml|html|xml|css|마크업|태그|코드|\btags?\b", re.IGNORECASE
+)
+_ENTITY = re.compile(r"&(?:amp;)*(nbsp|lt|gt|quot|apos|#0?39|#34|#x27|hellip|middot|ldquo|rdquo|lsquo|rsquo);")
+_ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "#39": "'", "#039": "'", "#34": '"'}
+_ENTITIES |= {"#x27": "'", "hellip": "…", "middot": "·", "ldquo": "“", "rdquo": "”", "lsquo": "‘", "rsquo": "’"}
+_ANGLE = re.compile("[<>]")
+_AMPERSAND = re.compile(r"&(?:amp;)+")
+_ROUNDS = 4
+
+# What tokenizers and chat templates use: sentencepiece and GPT-2's, BERT's, and <|...|> of later models.
+_SPECIAL = re.compile(r"</?s>|<(?:pad|unk|mask|bos|eos|sep|cls|usr|sys|endoftext)>|<\|[\w-]{1,40}\|>", re.IGNORECASE)
+_SPECIAL_BRACKETS = re.compile(r"\[(?:PAD|UNK|SEP|CLS|MASK|BOS|EOS)\]")
+_ABOUT_TOKENS = re.compile(r"토큰(?!\s*[:=])|토크나이|임베딩|\bBERT\b|취소선|버트 모델|tokeni[sz]er")
+
+
+def strip_markup(text: str) -> str:
+    """Return `text` without HTML tags of text layout, entities as the characters they stand for.
+
+    Tags that break a line become a line break. A text about markup or code (it says so, or has a code fence or a page's
+    frame) stays as it is, and so does one in which tags hide in tags more than a few times over: no export does that.
+    """
+    if not ("<" in text or "&" in text) or _ABOUT_MARKUP.search(text):
+        return text
+    result = text
+    for _ in range(_ROUNDS):
+        before = result
+        result = _unescape(_cut(result, _TAG, lambda tag: "\n" if _BREAKING.match(tag) else ""))
+        if result == before:
+            return text if _ABOUT_MARKUP.search(result) else result
+    return text
+
+
+def strip_special_tokens(text: str) -> str:
+    """Return `text` without tokenizers' special tokens (``</s>``, ``<|endoftext|>``, ``[PAD]``); one about tokens stays."""
+    if not ("<" in text or "[" in text) or _ABOUT_TOKENS.search(text) or _ABOUT_MARKUP.search(text):
+        return text
+    result = text
+    for _ in range(_ROUNDS):
+        before = result
+        result = _SPECIAL_BRACKETS.sub("", _cut(result, _SPECIAL, lambda _: ""))
+        if result == before:
+            return text if _ABOUT_TOKENS.search(result) or _ABOUT_MARKUP.search(result) else result
+    return text
+
+
+def _unescape(text: str) -> str:
+    return _AMPERSAND.sub("&", _ENTITY.sub(lambda match: _ENTITIES[match.group(1)], text))
+
+
+def _cut(text: str, pattern: re.Pattern[str], replacement: Callable[[str], str]) -> str:
+    """Replace every ``<...>`` that `pattern` matches whole, those that come about by it too; one pass, linear time."""
+    pieces: list[str] = []
+    opened: list[int] = []  # where in `pieces` an angle was opened
+    rest = 0
+    for match in _ANGLE.finditer(text):
+        pieces.append(text[rest : match.start()])
+        rest = match.end()
+        if match.group() == "<":
+            opened.append(len(pieces))
+            pieces.append("<")
+            continue
+        pieces.append(">")
+        if opened:
+            at = opened.pop()
+            tag = "".join(pieces[at:])
+            if pattern.fullmatch(tag):
+                pieces[at:] = [replacement(tag)]
+            else:
+                opened.clear()
+    return "".join(pieces) + text[rest:]

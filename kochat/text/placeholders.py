@@ -1,0 +1,26 @@
+"""Recognise what an anonymiser left in place of a name or a number: #주소#, name1, OOO."""
+
+from __future__ import annotations
+
+import re
+
+# #주소# but not the hashtags #봄#여름#가을: those come in rows, each mark closing one tag and opening the next.
+_HASH = re.compile(r"#(@?[가-힣A-Za-z_]{1,12}\d{0,2})#")
+_HASHTAGS = re.compile(r"(?:#[^\s#]+){3,}")
+# The masks of the National Institute of Korean Language's and AI-Hub's corpora, with or without their ampersands.
+_MASK = re.compile(
+    r"(?<![A-Za-z&_.-])&?(?:name|company-name|address|affiliation|account|bank-account|card-num|tel-num|num|online-account"
+    r"|social-security-num|others)\d{1,3}&?(?![A-Za-z0-9_(=\[])"
+)
+_BLANKED = re.compile(
+    r"(?<![A-Za-z0-9])(?:[○◯〇]{2,}|O{3,}|X{3,}|\*{3,}|0{3})(?=님|씨|시 |구 |동 |과장|대리|선생|고객|회사)"
+)
+_CODE = re.compile(r"```|[{};]\s*\n|\w\(\)|\bdef |\bprint\b|코드|변수|함수")
+
+
+def placeholder(text: str) -> str | None:
+    """Return why `text` holds a placeholder, or None. Letters to fill in ([이름], [회사명]) are answers, not dirt."""
+    if _CODE.search(text):
+        return None
+    found = _HASH.search(_HASHTAGS.sub(" ", text)) or _MASK.search(text) or _BLANKED.search(text)
+    return None if found is None else f"{found.group()!r} stands for a name or a number"

@@ -1,0 +1,72 @@
+"""Recognise a text that has fallen into a loop, as weak language models do; laughter, tears and lists are no loops."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+
+_TONE = re.compile("[ㄱ-ㅣ]")
+_SENTENCE_END = re.compile(r"[.!?。\n]+")
+_NOT_LETTER = re.compile(r"[\W_]+")
+_GRAM = 4
+_LOOP_SHARE = 0.5  # of the letters; a loop of under eight rounds must be nearly the whole text
+_SHORT_LOOP_SHARE = 0.8
+_ROUNDS, _MANY_ROUNDS = 5, 8
+_LEAST_LETTERS = 10  # 네네네네 and 뺑뺑뺑뺑 are speech
+_SINGLE_LETTERS = 30  # of one letter over and over, as in 하하하하
+_LONGEST_UNIT = 200
+_SENTENCES, _SENTENCE_LETTERS = 4, 10
+_MOST_LETTERS = 20_000  # of a longer text its beginning is judged
+
+
+def repetition(text: str) -> str | None:
+    """Return why `text` is a loop, or None.
+
+    A loop is a unit of letters and digits (blanks and punctuation do not count, single jamo neither) that follows itself at
+    least five times over four fifths of the text, or eight times over half of it; or a sentence that comes four times and
+    makes up half of the text. Items of a list differ, so a list is no loop.
+    """
+    key = "".join(filter(str.isalnum, _TONE.sub("", text.casefold())))[:_MOST_LETTERS]
+    grams = {key[at : at + _GRAM] for at in range(len(key) - _GRAM + 1)}
+    if (
+        len(key) < _LEAST_LETTERS
+        or len(grams) > (1 - _LOOP_SHARE + _LOOP_SHARE / _ROUNDS) * len(key) + _LONGEST_UNIT / 10
+    ):
+        return _repeated_sentence(text) if len(key) >= _SENTENCES * _SENTENCE_LETTERS else None
+    return _loop(key) or _repeated_sentence(text)
+
+
+def _loop(key: str) -> str | None:
+    letters = np.frombuffer(key.encode("utf-32-le", "surrogatepass"), np.uint32)
+    for unit in range(1, min(len(key) // _ROUNDS, _LONGEST_UNIT) + 1):
+        differs = np.flatnonzero(letters[unit:] != letters[:-unit])
+        edges = np.concatenate(([-1], differs, [len(key) - unit]))
+        gaps = np.diff(edges)
+        at = int(gaps.argmax())
+        length = int(gaps[at]) - 1 + unit
+        start = int(edges[at]) + 1
+        if _is_loop(key[start : start + unit], length, len(key)):
+            return f"{key[start : start + unit][:20]!r} {length // unit} times in a row, {length / len(key):.0%} of the letters"
+    return None
+
+
+def _is_loop(unit: str, length: int, total: int) -> bool:
+    rounds, share = length // len(unit), length / total
+    least = _SINGLE_LETTERS if len(set(unit)) == 1 else _LEAST_LETTERS
+    if rounds < _ROUNDS or length < least or unit.isdigit():
+        return False
+    return share >= (_LOOP_SHARE if rounds >= _MANY_ROUNDS else _SHORT_LOOP_SHARE)
+
+
+def _repeated_sentence(text: str) -> str | None:
+    sentences = [_NOT_LETTER.sub("", sentence) for sentence in _SENTENCE_END.split(text[: 2 * _MOST_LETTERS])]
+    counts = Counter(sentence for sentence in sentences if len(sentence) >= _SENTENCE_LETTERS)
+    if not counts:
+        return None
+    sentence, count = counts.most_common(1)[0]
+    share = count * len(sentence) / sum(map(len, sentences))
+    if count < _SENTENCES or share < _LOOP_SHARE:
+        return None
+    return f"one sentence {count} times, {share:.0%} of the letters"
