@@ -87,14 +87,27 @@ def _clean_arguments(parser: Parser) -> None:
     parser.add_argument("--download", action="store_true", help="fetch KoChatGPT's three files into RAW first")
     parser.add_argument("--sample", action="store_true", help="write the embedded Korean world into RAW first")
     parser.add_argument("--seed", type=int, default=0, help="seed of the embedded world's generator")
+    parser.add_argument("--workers", type=int, help="processes that share the work (default: all cores)")
+    parser.add_argument("--corrections", type=Path, help="JSONL of rows to mend or drop by hand (see docs/data.md)")
+    parser.add_argument("--tokenizer", help="a tokenizer's folder or hub id, for the bound max_tokens")
+    parser.add_argument("--html", action="store_true", help="also write the ledger as a page, OUT/ledger.html")
+    parser.add_argument("--explain", metavar="RULE", help="show ten examples of what a rule did, and write nothing")
 
 
 def _clean(options: argparse.Namespace) -> int:
-    """Clean raw data (v1) into v2, with counts by rule and file."""
-    from kochat.study.prepare import clean_command
+    """Clean raw data (v1) into v2, with counts by rule and file; or show what was done."""
+    from kochat.study.prepare import clean_command, explain_command
 
-    report = clean_command(options.raw, options.out, options.config, options.download, options.sample, options.seed)
-    print(report.table())
+    given = (options.config, options.download, options.sample, options.seed, options.workers, options.corrections)
+    if options.explain is not None:
+        explain_command(options.explain, options.raw, options.out, *given, options.tokenizer)
+        return 0
+    if options.raw or options.download or options.sample or not options.html:
+        print(clean_command(options.raw, options.out, *given, options.tokenizer).table())
+    if options.html:
+        from kochat.data.ledger_page import write_page
+
+        print(f"kochat: {write_page(options.out)}")
     print(f"kochat: {options.out}")
     return 0
 

@@ -1,55 +1,42 @@
 """Clean raw data (v1) into v2: the same file names, a frozen test set, and a ledger of all that was done.
 
-Rules, in order: the edits of :mod:`kochat.text.cleaning`; length bounds by field; equal completions of a preference
-record; what belongs to the test set or is nearly one of its prompts; the report's fixed prompts; exact duplicates.
+Two passes over each file. The first looks at each row by itself (:mod:`kochat.data.examine`): its correction, the edits, the rules
+of one record. What then belongs to the test split becomes the frozen test set. The second looks at each row beside
+others (:mod:`kochat.data.compare`): what would leak the test set or the report's fixed prompts, and duplicates.
 
 The output folder holds the cleaned files, `test.jsonl` (the raw folder's own, else the SFT rows of the test split),
 `test_preferences.jsonl` (preference records of test prompts), `ledger.jsonl`, `summary.json`, `summary.md` and
-`manifest.json`. Everything is written under a temporary name first; the manifest comes last. Cleaning the output again gives
-the same files.
+`manifest.json`. Everything is written beside it first (:mod:`kochat.data.workspace`); the manifest comes last. Cleaning the
+output again gives the same files, and the number of workers makes no difference to a byte.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from tqdm import tqdm
-
-from kochat.data.clean_rules import CleanSettings, edit_record, problem
+from kochat.data.clean_settings import CleanSettings
+from kochat.data.corrections import load_corrections
 from kochat.data.files import (
     CORPUS_FILE,
-    MANIFEST_FILE,
     PREFERENCE_FILE,
     PROMPT_FILE,
     SFT_FILE,
     TEST_FILE,
     TEST_PREFERENCE_FILE,
-    open_for_writing,
+    sha256_of,
     with_compressed,
 )
-from kochat.data.fixed_prompts import FIXED_PROMPTS
-from kochat.data.ledger import LEDGER_FILE, SUMMARY_FILE, Ledger, Report
-from kochat.data.manifest import manifest, read_outputs
-from kochat.data.records import (
-    AnswerRecord,
-    CorpusRecord,
-    PreferenceRecord,
-    PromptRecord,
-    Record,
-    SFTRecord,
-    read_records,
-)
-from kochat.data.rows import iter_rows, parse
-from kochat.data.split import Guard, bucket
+from kochat.data.ledger import Report
+from kochat.data.passes import Cleaning, Inputs
+from kochat.data.records import CorpusRecord, PreferenceRecord, PromptRecord, Record, SFTRecord
+from kochat.data.rows import RowError, iter_rows, parse
+from kochat.data.workspace import Workspace, work_key
 from kochat.errors import UserError
-from kochat.text.normalise import prompt_key
+from kochat.text.tokenizer_digest import tokenizer_digest
 
+HTML_FILE = "ledger.html"
 TRAINING_FILES: dict[str, type[Record]] = {
     SFT_FILE: SFTRecord,
     PREFERENCE_FILE: PreferenceRecord,
@@ -58,28 +45,67 @@ TRAINING_FILES: dict[str, type[Record]] = {
 }
 
 
-def clean(raw: str | Path, out: str | Path, settings: CleanSettings | None = None, progress: bool = False) -> Report:
+def clean(
+    raw: str | Path,
+    out: str | Path,
+    settings: CleanSettings | None = None,
+    progress: bool = False,
+    workers: int = 1,
+    corrections: str | Path | None = None,
+    tokenizer: Any = None,
+) -> Report:
     """Clean the folder or the single file `raw` into the folder `out`; return the counts.
 
-    Needs no network and no tokenizer. UserError where the input is wrong, `out` is the input's own folder or cannot be
-    written, or a whole file would be dropped; then `out` is as it was before.
+    Needs no network. `workers` processes share the work; more than one asks of a script that it guards its main part with
+    ``if __name__ == "__main__"``. `corrections` is a file of corrections (:mod:`kochat.data.corrections`). `tokenizer`, an object,
+    is needed for, and only for, the bound `max_tokens`.
+
+    Raises:
+        UserError: where the input is wrong, `out` is the input's own folder or cannot be written, or a whole file would
+            be dropped; then `out` is as it was before.
+        RunError: where a worker process died; the same call goes on from there, as after Ctrl-C.
     """
-    raw, out = Path(raw), Path(out)
+    raw, out, settings = Path(raw), Path(out), settings or CleanSettings()
     sources = find_sources(raw)
     folder = raw if raw.is_dir() else raw.parent
-    if out.resolve() == folder.resolve():
-        raise UserError(f"{out}: is the folder of the raw data; choose another with --out, raw files are never changed")
+    _check_arguments(out, folder, settings, workers, tokenizer)
+    given = load_corrections(None if corrections is None else Path(corrections))
+    inputs = Inputs(sources, folder, _digests(sources, folder), given, tokenizer)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            report = _Cleaning(sources, folder, work, settings or CleanSettings(), progress).run()
-            _move_into(work, out)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        with Workspace(out, _key(inputs, settings)) as workspace:
+            report = Cleaning(inputs, settings, workspace, workers, progress).run()
+            inputs.check_unchanged()
+            workspace.publish(also_stale=(HTML_FILE,))
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
     return report
+
+
+def _check_arguments(out: Path, folder: Path, settings: CleanSettings, workers: int, tokenizer: Any) -> None:
+    if out.resolve() == folder.resolve():
+        raise UserError(f"{out}: is the folder of the raw data; choose another with --out, raw files are never changed")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; --out names the folder for the cleaned files, choose another")
+    if workers < 1:
+        raise UserError(f"--workers={workers} is too few; give 1 or more")
+    if tokenizer is None and settings.max_tokens is not None:
+        raise UserError("clean settings: max_tokens needs a tokenizer; give --tokenizer DIRECTORY_OR_HUB_ID")
+    if tokenizer is not None and settings.max_tokens is None:
+        raise UserError(
+            "--tokenizer: bounds nothing, as max_tokens is not set; set it in a YAML and give that with --config"
+        )
+
+
+def _digests(sources: dict[Path, type[Record]], folder: Path) -> dict[Path, str]:
+    """Return the SHA-256 of every file that is read: the sources, and what the folder brings of a frozen test set."""
+    frozen = [folder / name for name in (TEST_FILE, TEST_PREFERENCE_FILE)]
+    return {path: sha256_of(path) for path in [*sources, *filter(Path.is_file, frozen)]}
+
+
+def _key(inputs: Inputs, settings: CleanSettings) -> str:
+    files = {str(path.resolve()): digest for path, digest in inputs.digests.items()}
+    tokenizer = None if inputs.tokenizer is None else tokenizer_digest(inputs.tokenizer)
+    return work_key(files, dataclasses.asdict(settings), inputs.corrections.digest, tokenizer)
 
 
 def find_sources(raw: Path) -> dict[Path, type[Record]]:
@@ -98,7 +124,10 @@ def _type_of(path: Path) -> type[Record]:
     for name, model in TRAINING_FILES.items():
         if path.name.startswith(name):
             return model
-    value = parse(path, next(iter_rows(path)))
+    try:
+        value = parse(path, next(iter_rows(path)))
+    except RowError as error:
+        raise UserError(f"{path}: {error}") from None
     keys = set(value) if isinstance(value, dict) else set()
     for needed, model in (
         ({"prompt", "ranking"}, PreferenceRecord),
@@ -109,148 +138,3 @@ def _type_of(path: Path) -> type[Record]:
         if needed <= keys:
             return model
     raise UserError(f"{path}: its first record has no known keys; it needs prompt (and completion or ranking), or text")
-
-
-def _move_into(work: Path, out: Path) -> None:
-    """Move finished files into `out`, the manifest last; what an earlier manifest names and is no more is removed."""
-    out.mkdir(parents=True, exist_ok=True)
-    stale = set(read_outputs(out) or ()) - {path.name for path in work.iterdir()}
-    for path in sorted(work.iterdir(), key=lambda path: path.name == MANIFEST_FILE):
-        os.replace(path, out / path.name)
-    for name in stale:
-        (out / Path(name).name).unlink(missing_ok=True)
-
-
-class _Cleaning:
-    """One cleaning: first the test set, then every file against it."""
-
-    def __init__(
-        self, sources: dict[Path, type[Record]], folder: Path, work: Path, settings: CleanSettings, progress: bool
-    ) -> None:
-        self.sources, self.folder, self.work = sources, folder, work
-        self.settings, self.progress = settings, progress
-        self.fixed = Guard(FIXED_PROMPTS.values(), label="fixed prompt")
-
-    def run(self) -> Report:
-        """Write everything into the work folder."""
-        answers = list(_first_by_prompt(self._answers()))
-        self.test = Guard(answer.prompt for answer in answers)
-        preferences = list({record.texts(): record for record in self._preferences()}.values())
-        self.test_preferences = Guard(record.texts()[0] for record in preferences)
-        frozen: dict[str, Iterable[Record]] = {TEST_FILE: answers, TEST_PREFERENCE_FILE: preferences}
-        outputs = [self._write(name, rows) for name, rows in frozen.items() if rows]
-        with open_for_writing(self.work / LEDGER_FILE) as stream:
-            ledger = Ledger(stream)
-            ledger.report.test_rows, ledger.report.test_preferences = len(answers), len(preferences)
-            for path, model in self.sources.items():
-                kept = self._kept(path, model, ledger)
-                outputs.append(self._write(path.name, tqdm(kept, path.name, disable=not self.progress, unit=" rows")))
-                _check_not_all_dropped(path, ledger.report)
-        self._finish(outputs, ledger.report)
-        return ledger.report
-
-    def _finish(self, outputs: list[Path], report: Report) -> None:
-        summary = json.dumps(report.as_dict(), ensure_ascii=False, indent=1)
-        (self.work / SUMMARY_FILE).write_text(summary + "\n", encoding="utf-8")
-        (self.work / "summary.md").write_text(report.table() + "\n", encoding="utf-8")
-        inputs = [*self.sources, *(p for n in (TEST_FILE, TEST_PREFERENCE_FILE) if (p := self.folder / n).is_file())]
-        content = manifest(inputs, outputs, dataclasses.asdict(self.settings))
-        (self.work / MANIFEST_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-    def _write(self, name: str, records: Iterable[Record]) -> Path:
-        with open_for_writing(self.work / name) as stream:
-            for record in records:
-                stream.write(json.dumps(record.model_dump(), ensure_ascii=False) + "\n")
-        return self.work / name
-
-    def _path_of(self, model: type[Record]) -> Path | None:
-        return next((path for path, its in self.sources.items() if its is model), None)
-
-    def _sound(self, path: Path, model: type[Record]) -> Iterator[Record]:
-        """Yield the edited records of a file that no rule of their own drops."""
-        for record in read_records(path, model):
-            edited, _ = edit_record(record)
-            if problem(edited, self.settings) is None:
-                yield edited
-
-    def _answers(self) -> Iterator[AnswerRecord]:
-        """Yield the raw folder's test set, or make one of the SFT rows in the test split."""
-        given, sft = self.folder / TEST_FILE, self._path_of(SFTRecord)
-        if given.is_file():
-            yield from read_records(given, AnswerRecord, max_bad_share=0)
-        elif sft is not None:
-            for record in self._sound(sft, SFTRecord):
-                prompt, completion = record.texts()
-                if bucket(prompt) == "test" and self.fixed.reason(prompt) is None:
-                    yield AnswerRecord(id=record.key, prompt=prompt, completion=completion, kind="held_out")
-
-    def _preferences(self) -> Iterator[Record]:
-        """Yield the preference records of test prompts: those set aside before, and those of the raw file."""
-        given, raw = self.folder / TEST_PREFERENCE_FILE, self._path_of(PreferenceRecord)
-        if given.is_file():
-            yield from read_records(given, PreferenceRecord, max_bad_share=0)
-        if raw is not None:
-            for record in self._sound(raw, PreferenceRecord):
-                prompt = record.texts()[0]
-                if self._held_out(prompt) and self.fixed.reason(prompt) is None:
-                    yield record
-
-    def _held_out(self, prompt: str) -> bool:
-        return bucket(prompt) == "test" or self.test.exact(prompt)
-
-    def _kept(self, path: Path, model: type[Record], ledger: Ledger) -> Iterator[Record]:
-        """Yield the records that stay, writing everything else about them into the ledger."""
-        counts = ledger.open_file(path.name)
-        first_at: dict[int, int] = {}
-        for index, record in enumerate(read_records(path, model)):
-            counts.read += 1
-            edited, edits = edit_record(record)
-            for each in edits:
-                ledger.changed(path.name, index, each.rule, each.field, each.before, each.after)
-            if edits:
-                ledger.count_changed(path.name, {each.rule for each in edits})
-            found = problem(edited, self.settings) or self._leak(edited) or _duplicate(edited, index, first_at)
-            if found:
-                ledger.dropped(path.name, index, *found, record.model_dump())
-            else:
-                counts.kept += 1
-                yield edited
-
-    def _leak(self, record: Record) -> tuple[str, str] | None:
-        """Return (rule, reason) where training on `record` would show the test set or a fixed prompt."""
-        if isinstance(record, CorpusRecord):
-            return None
-        prompt = record.texts()[0]
-        if reason := self.fixed.reason(prompt):
-            return "fixed_prompt", reason
-        if self._held_out(prompt):
-            return "held_out", "its prompt belongs to the test split"
-        reason = self.test.reason(prompt)
-        if reason is None and isinstance(record, PreferenceRecord):
-            reason = self.test_preferences.reason(prompt)
-        return ("near_test", reason) if reason else None
-
-
-def _first_by_prompt(answers: Iterable[AnswerRecord]) -> Iterator[AnswerRecord]:
-    seen: set[str] = set()
-    for answer in answers:
-        key = prompt_key(answer.prompt)
-        if key not in seen:
-            seen.add(key)
-            yield answer
-
-
-def _duplicate(record: Record, index: int, first_at: dict[int, int]) -> tuple[str, str] | None:
-    """Return (rule, reason) where the same texts stood in an earlier row; prompts compare by their keys."""
-    first, *rest = record.texts()
-    # A 64-bit hash in place of the texts keeps a million rows in bounded memory.
-    key = hash((first if isinstance(record, CorpusRecord) else prompt_key(first), *rest))
-    earlier = first_at.setdefault(key, index)
-    return None if earlier == index else ("exact_duplicate", f"same as row {earlier}")
-
-
-def _check_not_all_dropped(path: Path, report: Report) -> None:
-    counts = report.files[path.name]
-    if counts.kept == 0:
-        rule = max(counts.dropped_by, key=lambda name: counts.dropped_by[name])
-        raise UserError(f"{path}: every one of its {counts.read} records was dropped, most by {rule}; check the bounds")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,26 @@ from kochat.data.files import MANIFEST_FILE, remedy, sha256_of
 from kochat.errors import UserError
 
 
-def manifest(inputs: Iterable[Path], outputs: Iterable[Path], settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest of a cleaning: SHA-256 of every input and output file, and the settings."""
+def manifest(
+    inputs: Mapping[str, str],
+    outputs: Iterable[Path],
+    settings: dict[str, Any],
+    corrections: str | None = None,
+    tokenizer: str | None = None,
+) -> dict[str, Any]:
+    """Return the manifest of a cleaning.
+
+    The SHA-256 of every input, of every output file and of the settings and the corrections, the settings themselves, and
+    the digest of the tokenizer where one bounded the lengths.
+    """
+    text = json.dumps(settings, ensure_ascii=False, sort_keys=True)
     return {
-        "inputs": {path.name: sha256_of(path) for path in inputs},
+        "inputs": dict(inputs),
         "outputs": {path.name: sha256_of(path) for path in outputs},
         "settings": settings,
+        "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "corrections": corrections,
+        "tokenizer": tokenizer,
     }
 
 

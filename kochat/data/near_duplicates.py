@@ -145,6 +145,10 @@ class NearDuplicates:
             self._add(_sorted_run(signed[kept], numbers))
         return matches
 
+    def text(self, row: int) -> str:
+        """Return the text of a row by its number among all rows fed."""
+        return self._texts[row]
+
     def _candidates(self, signed: Signatures, batch: list[_Words], first: int) -> dict[int, list[int]]:
         """Return by row of the batch the earlier rows that share a band with it, those that share most bands first."""
         found = [_sharing(signed, run) for run in (*self._runs, batch)]

@@ -116,6 +116,7 @@ class AnswerRecord(Record):
 
 
 RecordT = TypeVar("RecordT", bound=Record)
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def read_records(path: str | Path, model: type[RecordT], max_bad_share: float = MAX_BAD_SHARE) -> Iterator[RecordT]:
@@ -133,7 +134,7 @@ def read_records(path: str | Path, model: type[RecordT], max_bad_share: float = 
         try:
             record = validate(row, parse(path, row), model)
         except RowError as error:
-            bad.add(row, error)
+            bad.add(row.place, str(error))
             continue
         yield record
     bad.check(path, max_bad_share)
@@ -150,13 +151,13 @@ class BadRows:
     first: str = ""
     others: list[str] = field(default_factory=list)  # the places of the next few
 
-    def add(self, row: Row, error: RowError) -> None:
-        """Count a bad row."""
+    def add(self, place: str, fault: str) -> None:
+        """Count a bad row, which `fault` describes."""
         self.count += 1
         if self.count == 1:
-            self.first = str(error)
+            self.first = fault
         elif self.count <= 4:
-            self.others.append(row.place)
+            self.others.append(place)
 
     def check(self, path: Path, max_share: float = MAX_BAD_SHARE) -> None:
         """Raise UserError where more than `max_share` of the file's rows were bad."""
@@ -170,7 +171,7 @@ class BadRows:
         return f"{self.count:,} of {self.read:,} records {'is' if self.count == 1 else 'are'} bad{following}"
 
 
-def validate(row: Row, value: Any, model: type[RecordT]) -> RecordT:
+def validate(row: Row, value: Any, model: type[ModelT]) -> ModelT:
     """Return a row's JSON value as a `model`, or raise RowError with the first thing that is wrong in it."""
     try:
         return model.model_validate(value)
@@ -178,9 +179,11 @@ def validate(row: Row, value: Any, model: type[RecordT]) -> RecordT:
         raise RowError(f"{row.place}: {_explain(error.errors()[0], model)}") from None
 
 
-def _explain(error: ErrorDetails, model: type[Record]) -> str:
+def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
     field = ".".join(map(str, error["loc"]))
     expected = ", ".join(model.model_fields)
+    if not field and error["type"] != "model_type":
+        return f"{error['msg']}; correct it"
     if not field:
         return f"is {_kind(error['input'])}, not an object; write an object with {expected}"
     if error["type"] == "missing":

@@ -32,11 +32,11 @@ class RowError(Exception):
 
 
 class Row(NamedTuple):
-    """A row as it stands in its file: 0-based index, 1-based line, where a person finds it, its bytes, is it the last line?"""
+    """A row as it stands in its file."""
 
-    index: int
-    line: int
-    place: str
+    at: int  # from 0
+    line: int  # from 1
+    place: str  # where a person finds it: "line 12", or in an array "record 12", from 1
     data: bytes
     unended: bool = False  # the last line, without a line break: where a file is cut off, it is cut off here
 
@@ -152,7 +152,8 @@ class _Scan(NamedTuple):
 
 def _element_ends(buffer: bytearray, scan: _Scan) -> tuple[list[int], _Scan]:
     """Return where elements of the array end in `buffer`, and where to scan on when there is more of it."""
-    depth, ends = scan.depth, []
+    depth = scan.depth
+    ends: list[int] = []
     for match in _TOKEN.finditer(buffer, scan.position):
         token = match.group()
         if token == b'"':

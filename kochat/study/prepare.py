@@ -10,6 +10,7 @@ from kochat.data.clean import clean, find_sources
 from kochat.data.clean_rules import load_settings
 from kochat.data.files import TEST_FILE
 from kochat.data.ledger import SUMMARY_FILE, Report
+from kochat.data.workers import available_cores
 from kochat.errors import UserError
 from kochat.runs import write_json
 from kochat.study.plan import SAMPLE
@@ -37,10 +38,54 @@ def prepare_raw(raw: Path | None, out: Path, download: bool, sample: bool, seed:
     return folder
 
 
-def clean_command(raw: Path | None, out: Path, config: Path | None, download: bool, sample: bool, seed: int) -> Report:
-    """Run ``clean``: prepare the raw data, clean it into ``out``."""
+def clean_command(
+    raw: Path | None,
+    out: Path,
+    config: Path | None,
+    download: bool,
+    sample: bool,
+    seed: int,
+    workers: int | None = None,
+    corrections: Path | None = None,
+    tokenizer: str | None = None,
+) -> Report:
+    """Run ``clean``: prepare the raw data, clean it into ``out`` with ``workers`` processes (all cores where None)."""
     settings = load_settings(config)
-    return clean(prepare_raw(raw, out, download, sample, seed), out, settings, progress=True)
+    return clean(
+        prepare_raw(raw, out, download, sample, seed),
+        out,
+        settings,
+        progress=True,
+        workers=available_cores() if workers is None else workers,
+        corrections=corrections,
+        tokenizer=None if tokenizer is None else _load_tokenizer(tokenizer),
+    )
+
+
+def explain_command(rule: str, raw: Path | None, out: Path, *cleaning: Any) -> None:
+    """Run ``clean --explain``: print what a rule did, from the ledger in ``out``, or from cleaning ``raw`` without keeping it."""
+    import tempfile
+
+    from kochat.data.explain import check_rule, explain
+
+    check_rule(rule)
+    width = shutil.get_terminal_size((120, 40)).columns
+    _, download, sample, *_ = cleaning
+    if not (raw or download or sample):
+        print(explain(out, rule, width))
+        return
+    raw = raw or out.parent / "v1"
+    with tempfile.TemporaryDirectory(prefix="kochat-clean-") as folder:
+        clean_command(raw, Path(folder) / "v2", *cleaning)
+        print(explain(Path(folder) / "v2", rule, width))
+
+
+def _load_tokenizer(source: str) -> Any:
+    """Load the tokenizer of a model's folder, run or hub id; the room of data may not import that of models."""
+    from kochat.models.backbone import model_folder
+    from kochat.models.tokenizer import load_tokenizer
+
+    return load_tokenizer(model_folder("--tokenizer", source))
 
 
 def prepare_study(data_dir: Path, raw: str | Path, sample_size: str, seed: int) -> dict[str, Any]:

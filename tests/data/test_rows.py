@@ -47,13 +47,13 @@ def test_an_array_is_streamed(tmp_path: Path) -> None:
 
 def test_rows_know_their_lines(tmp_path: Path) -> None:
     array = write(tmp_path / "a.json", '\n[ {"a": 1},\n\n {"b":\n 2}\n, 3]\n')
-    assert [(row.index, row.line, row.place) for row in iter_rows(array)] == [
+    assert [(row.at, row.line, row.place) for row in iter_rows(array)] == [
         (0, 2, "record 1"),
         (1, 4, "record 2"),
         (2, 6, "record 3"),
     ]
     lines = write(tmp_path / "a.jsonl", "\n1\n\n2\n")
-    assert [(row.index, row.line, row.place) for row in iter_rows(lines)] == [(0, 2, "line 2"), (1, 4, "line 4")]
+    assert [(row.at, row.line, row.place) for row in iter_rows(lines)] == [(0, 2, "line 2"), (1, 4, "line 4")]
 
 
 @pytest.mark.parametrize(

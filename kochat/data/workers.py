@@ -1,0 +1,103 @@
+"""Map a function over tasks in worker processes, in order, so that the result does not depend on their number.
+
+Processes are spawned, on every system alike: nothing is inherited but what is given. Ctrl-C reaches the parent alone; a worker
+whose parent is gone ends itself; a worker that dies is a :class:`RunError`, not a wait without end.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from kochat.errors import RunError
+
+Context = TypeVar("Context")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+BYTES_PER_WORKER = 4 << 20  # a process takes half a second to start: in that time a worker cleans about as much
+_AHEAD = 3  # tasks in flight per worker: enough to keep it busy, few enough to bound memory
+_given: Any = None  # in a worker: the context that the parent gave
+
+
+def useful_workers(wanted: int, data_bytes: int) -> int:
+    """Return how many of `wanted` processes are worth their start for so much data; 1 means the parent alone."""
+    return max(1, min(wanted, data_bytes // BYTES_PER_WORKER))
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Workers(Generic[Context]):
+    """A pool of `count` processes that share a context; with one, the parent does the work itself.
+
+    `context` is pickled once for each worker. Use it in a ``with`` block.
+    """
+
+    def __init__(self, count: int, context: Context) -> None:
+        self._count, self._context = count, context
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers[Context]:
+        if self._count > 1:
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._count, spawn, initializer=_begin, initargs=(self._context,))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def map(self, function: Callable[[Context, Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """Yield ``function(context, task)`` for each task, in the order of the tasks; tasks are drawn as they are needed.
+
+        `function` must be importable. What it raises is raised here, for the first task in order that raised.
+        """
+        if self._pool is None:
+            yield from (function(self._context, task) for task in tasks)
+            return
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for task in tasks:
+                waiting.append(self._pool.submit(_call, function, task))
+                if len(waiting) >= _AHEAD * self._count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a worker process died (was it out of memory?); what is finished is kept: give the same command again, "
+                f"with fewer than --workers {self._count}"
+            ) from error
+
+
+def _begin(context: Any) -> None:
+    """Prepare a worker process."""
+    global _given
+    _given = context
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _call(function: Callable[[Any, Any], Any], task: Any) -> Any:
+    return function(_given, task)
