@@ -7,12 +7,16 @@ import re
 _HANGUL = re.compile("[가-힣ㄱ-ㅣ]")
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:['’][a-z]+)?")
-_CODE = re.compile(r"```|[{};]\s*\n|=>|==|\w\(\)|://|</\w|\w+\.\w+\(|#include|\b(?:def|import|return|SELECT|function) ")
+_CODE = re.compile(
+    r"```|[{};]\s*\n|=>|==|\w\(\)|://|</\w|#include|\b(?:def|function|class)\s+\w+\s*[({:]|^import \w|\bprintf?\("
+    r"|\breturn\b[^.\n]{0,80};|\bSELECT\b.{1,80}\bFROM\b",
+    re.MULTILINE,
+)
 _MATHS = re.compile(r"[=+×÷^√∑∫]")
-# An answer may be foreign where the prompt speaks of a language, of writing or code, or is foreign itself.
+# An answer may be foreign where the prompt speaks of a language, of words or code, or quotes foreign words itself.
 _ASKED_FOR = re.compile(
     r"영어|영문|영작|번역|외국어|일본어|일어|중국어|한자|프랑스어|불어|독일어|스페인어|러시아어|라틴어|이탈리아어|로마자|알파벳|철자|스펠링|문법|문장"
-    r"|단어|발음|가사|노래|제목|코드|함수|프로그램|스크립트|쿼리|명령어|정규식|파이썬|자바|링크|주소|이메일|translat|english",
+    r"|단어|발음|가사|코드|함수|프로그램|스크립트|쿼리|명령어|정규식|파이썬|자바|translat|english",
     re.IGNORECASE,
 )
 _FUNCTION = """
@@ -31,11 +35,13 @@ def foreign(text: str, min_hangul: float, prompt: str = "") -> str | None:
 
     Its letters are Hangul to less than a share of `min_hangul`, and it is prose: at least four Latin words, most of them in
     lower case, function words among them (names, titles, code and formulas are not); or at least twelve letters of
-    another script. An answer to a `prompt` that asks for a language, a text or code may be foreign.
+    another script. An answer to a `prompt` that asks for a language or code, or quotes foreign words, may be foreign.
     """
     letters = len(_LETTER.findall(text))
     hangul = len(_HANGUL.findall(text))
-    if not letters or hangul >= min_hangul * letters or _ASKED_FOR.search(prompt):
+    if not letters or hangul >= min_hangul * letters:
+        return None
+    if _ASKED_FOR.search(prompt) or len(_LATIN_WORD.findall(prompt)) >= _LEAST_WORDS:
         return None
     words = _LATIN_WORD.findall(text)
     other = letters - hangul - sum(map(len, words))

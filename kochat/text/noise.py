@@ -19,7 +19,7 @@ _LATIN_1 = re.compile("[\u00a1-\u00ff€‚ƒ„…†‡ˆ‰Š‹ŒŽ•˜™�
 _REPLACEMENT = "\ufffd"
 _RARE_SYLLABLES, _RARE_SHARE = 3, 0.2
 _MOJIBAKE_SHARE, _LEAST_MOJIBAKE = 0.3, 4
-_JUNK_SHARE, _LEAST_JUNK = 0.6, 6
+_JUNK_SHARE, _LEAST_JUNK, _LEAST_ALL_JUNK = 0.6, 6, 4
 _MOST_CHARACTERS = 20_000  # of a longer text its beginning is judged
 
 
@@ -68,6 +68,7 @@ def _struck_keys(text: str) -> str | None:
     junk = len(jamo) + len(symbols)
     visible = sum(not char.isspace() for char in text)
     varied = len({*jamo, *symbols}) >= 4
-    if junk >= _LEAST_JUNK and junk >= _JUNK_SHARE * visible and varied and jamo:
+    enough = _LEAST_JUNK if junk < visible or not symbols else _LEAST_ALL_JUNK
+    if junk >= enough and junk >= _JUNK_SHARE * visible and varied and jamo:
         return f"{junk} of {visible} characters are single jamo and symbols"
     return None

@@ -17,7 +17,7 @@ _ROUNDS, _MANY_ROUNDS = 5, 8
 _LEAST_LETTERS = 10  # 네네네네 and 뺑뺑뺑뺑 are speech
 _SINGLE_LETTERS = 30  # of one letter over and over, as in 하하하하
 _LONGEST_UNIT = 200
-_SENTENCES, _SENTENCE_LETTERS = 4, 10
+_SENTENCES, _SENTENCE_LETTERS = 4, 5
 _MOST_LETTERS = 20_000  # of a longer text its beginning is judged
 
 
@@ -25,8 +25,8 @@ def repetition(text: str) -> str | None:
     """Return why `text` is a loop, or None.
 
     A loop is a unit of letters and digits (blanks and punctuation do not count, single jamo neither) that follows itself at
-    least five times over four fifths of the text, or eight times over half of it; or a sentence that comes four times and
-    makes up half of the text. Items of a list differ, so a list is no loop.
+    least five times over four fifths of the text, or eight times over half of it; or sentences that come four times each
+    and make up half of the text. Items of a list differ, so a list is no loop.
     """
     key = "".join(filter(str.isalnum, _TONE.sub("", text.casefold())))[:_MOST_LETTERS]
     grams = {key[at : at + _GRAM] for at in range(len(key) - _GRAM + 1)}
@@ -34,7 +34,7 @@ def repetition(text: str) -> str | None:
         len(key) < _LEAST_LETTERS
         or len(grams) > (1 - _LOOP_SHARE + _LOOP_SHARE / _ROUNDS) * len(key) + _LONGEST_UNIT / 10
     ):
-        return _repeated_sentence(text) if len(key) >= _SENTENCES * _SENTENCE_LETTERS else None
+        return _repeated_sentence(text) if len(key) >= 2 * _SENTENCES * _SENTENCE_LETTERS else None
     return _loop(key) or _repeated_sentence(text)
 
 
@@ -63,10 +63,8 @@ def _is_loop(unit: str, length: int, total: int) -> bool:
 def _repeated_sentence(text: str) -> str | None:
     sentences = [_NOT_LETTER.sub("", sentence) for sentence in _SENTENCE_END.split(text[: 2 * _MOST_LETTERS])]
     counts = Counter(sentence for sentence in sentences if len(sentence) >= _SENTENCE_LETTERS)
-    if not counts:
+    repeated = {sentence: count for sentence, count in counts.items() if count >= _SENTENCES}
+    share = sum(count * len(sentence) for sentence, count in repeated.items()) / max(1, sum(map(len, sentences)))
+    if share < _LOOP_SHARE:
         return None
-    sentence, count = counts.most_common(1)[0]
-    share = count * len(sentence) / sum(map(len, sentences))
-    if count < _SENTENCES or share < _LOOP_SHARE:
-        return None
-    return f"one sentence {count} times, {share:.0%} of the letters"
+    return f"sentences that come up to {max(repeated.values())} times, {share:.0%} of the letters"

@@ -11,12 +11,15 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[가-힣]+|[ㄱ-ㅣ]+|[^\W\d_가-힣ㄱ-ㅣ]+|[+*/×÷=<>^%]|(?<=[\d)])\s*-(?=\s*[\d(])")
+# A number or a foreign word takes the particle that hangs on it along.
+_WORD = re.compile(
+    r"(?:\d+(?:[.,:]\d+)*|[^\W\d_가-힣ㄱ-ㅣ]+)[가-힣]*|[가-힣]+|[ㄱ-ㅣ]+|[+*/×÷=<>^%]|(?<=[\d)])\s*-(?=\s*[\d(])"
+)
 # Interjections, discourse markers and adverbs of tone: dropping one changes manner, never what is asked or said.
 _FILLERS = """
-저기 저기요 저 있잖아 있잖아요 음 으음 흠 어 아 오 와 에 헐 글쎄 글쎄요 자 야 네 예 응 뭐랄까 혹시 혹시나 그런데 근데 그럼 그러면 그래서
+저기 저기요 있잖아 있잖아요 음 으음 흠 어 아 오 와 에 헐 글쎄 글쎄요 자 야 네 예 응 뭐랄까 혹시 혹시나 그런데 근데 그럼 그러면 그래서
 그리고 그러니까 그니까 그냥 좀 조금 한번 제발 부디 도대체 대체 정말 정말로 진짜 진짜로 참 아주 매우 무척 굉장히 너무 하하 호호 히히 헤헤
-아하 안녕 안녕하세요
+아하
 """
 _FILLER_WORDS = frozenset(_FILLERS.split())
 _TONE = re.compile("[ㅋㅎㅠㅜㅡ]+")
@@ -31,14 +34,14 @@ _PARTICLES = {
     "를": "object",
     "의": "of",
 }
-_EXTRA_SHARE = 0.1
+_EXTRA_SHARE = 0.05
 _LONGEST_ALIGNED = 400  # words; alignment takes quadratic time
 
 
 def same_words(one: str, other: str) -> bool:
     """Say whether two texts have the same words in the same order but for what carries no content.
 
-    Up to a tenth of the words may be extra in either text, never a number, a foreign word or a negation; no word may
+    One word in twenty may be extra in either text, never a number, a foreign word or a negation; no word may
     stand in place of another. Texts whose differing stretch is over 400 words long are not the same.
     """
     first, second = _words(one), _words(other)
@@ -88,8 +91,8 @@ def _same_stems(removed: Sequence[str], added: Sequence[str]) -> bool:
 
 
 def _split(word: str) -> tuple[str, str]:
-    """Return (stem, role of its particle); a word that is a particle, as after a foreign word, has no stem."""
-    role = _PARTICLES.get(word[-1], "")
+    """Return (stem, role of its particle); a word of one syllable (이 as in 이 가방) is no particle."""
+    role = _PARTICLES.get(word[-1], "") if len(word) > 1 else ""
     return (word[:-1], role) if role else (word, "")
 
 
