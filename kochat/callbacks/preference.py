@@ -1,4 +1,4 @@
-"""Keep a reward model's scores of held-out completions for the report."""
+"""Keep a reward model's scores of held-out completions: as rows of this rank, and as a file for the report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,32 @@ from kochat.errors import UserError
 
 SCORES_FILE = "rm_scores.jsonl"
 _OUTPUT_KEYS = ("ids", "prompts", "completions", "scores")
+
+
+def scored_records(outputs: Any, step: str, batch_idx: int) -> list[Row]:
+    """Turn what a step returned into one row a record: {id, prompt, completions, scores}, best to worst.
+
+    Args:
+        outputs: a dict of ``ids``, ``prompts``, ``completions`` (three a record) and ``scores``, shape: (n, 3).
+        step: test or validation, for messages.
+        batch_idx: the batch's number, for messages.
+
+    Raises:
+        UserError: The module's step returned something else.
+        NonFiniteError: A score is NaN or infinite.
+    """
+    if not isinstance(outputs, dict) or any(outputs.get(key) is None for key in _OUTPUT_KEYS):
+        raise UserError(f"a reward model's {step}_step must return a dict of {', '.join(_OUTPUT_KEYS)}")
+    if not outputs["scores"].isfinite().all():
+        raise NonFiniteError(
+            f"a reward of {step} batch {batch_idx} is not finite; train the reward model again with a lower learning rate"
+        )
+    scores = outputs["scores"].float().tolist()
+    columns = zip(outputs["ids"], outputs["prompts"], outputs["completions"], scores, strict=True)
+    return [
+        {"id": id_, "prompt": prompt, "completions": list(completions), "scores": row_scores}
+        for id_, prompt, completions, row_scores in columns
+    ]
 
 
 class PreferenceScores(Callback):
@@ -39,18 +65,7 @@ class PreferenceScores(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the scores of one batch."""
-        if not isinstance(outputs, dict) or not set(_OUTPUT_KEYS) <= set(outputs):
-            raise UserError(f"PreferenceScores needs a test_step that returns a dict of {', '.join(_OUTPUT_KEYS)}")
-        if not outputs["scores"].isfinite().all():
-            raise NonFiniteError(
-                f"a reward of test batch {batch_idx} is not finite; train the reward model again with a lower learning rate"
-            )
-        scores = outputs["scores"].float().tolist()
-        columns = zip(outputs["ids"], outputs["prompts"], outputs["completions"], scores, strict=True)
-        self._rows += [
-            {"id": id_, "prompt": prompt, "completions": list(completions), "scores": row_scores}
-            for id_, prompt, completions, row_scores in columns
-        ]
+        self._rows += scored_records(outputs, "test", batch_idx)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write all ranks' rows."""

@@ -50,7 +50,7 @@ class Calibration:
 
     @property
     def error(self) -> float | None:
-        """Expected calibration error: mean over pairs of |predicted - observed| of their bin, 0 to 0.5; None for no pair.
+        """Expected calibration error: mean over pairs of |predicted - observed| of their bin, 0 to 1; None for no pair.
 
         It cannot tell apart what one bin mixes, and with few pairs a bin lies off by chance, so it is never quite 0.
         """

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kochat.metrics import text_metrics
+from kochat.metrics.reward import SCALARS
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 CONTRACT = [
@@ -34,4 +35,8 @@ CONTRACT = [
 def test_every_metric_is_defined():
     defined = set(re.findall(r"`(\w+/\w+)`", DOCS.read_text(encoding="utf-8")))
     scored = [f"test/{name}" for name in text_metrics()] + [f"val/{name}" for name in text_metrics(legacy=False)]
-    assert sorted({*CONTRACT, *scored} - defined) == []
+    judged = [f"rm/{name}" for name in SCALARS]
+    tested = [
+        f"rm/test_{name}" for name in (*SCALARS, "accuracy", "margin", "score_best", "score_middle", "score_worst")
+    ]
+    assert sorted({*CONTRACT, *scored, *judged, *tested} - defined) == []
