@@ -109,14 +109,19 @@ def _judged_texts(record: Record, settings: CleanSettings) -> Iterator[tuple[str
 def _preference_problems(record: PreferenceRecord) -> Iterator[tuple[str, str]]:
     if len(set(record.ordered)) < len(record.ordered):
         yield "equal_completions", "two of the three completions are the same text"
-    if same := next((pair for pair in combinations(enumerate(record.ordered, 1), 2) if _say_the_same(*pair)), None):
-        yield "length_only", f"the completions of rank {same[0][0]} and {same[1][0]} say the same sentences"
+    for better, worse in combinations(range(3), 2):
+        if _only_longer(record.ordered[better], record.ordered[worse]):
+            yield "length_only", f"rank {better + 1} says the sentences of rank {worse + 1} over again"
+            return
 
 
-def _say_the_same(one: tuple[int, str], other: tuple[int, str]) -> bool:
-    """Say whether two completions consist of the same sentences, so that only their number tells them apart."""
-    first, second = (_sentences(text) for _, text in (one, other))
-    return bool(first) and len(first) != len(second) and set(first) == set(second)
+def _only_longer(better: str, worse: str) -> bool:
+    """Say whether the better completion has the sentences of the worse, some of them more often, and nothing else.
+
+    The other way round a record teaches not to repeat oneself, and one that goes on with new sentences teaches to say more.
+    """
+    first, second = _sentences(better), _sentences(worse)
+    return bool(second) and len(first) > len(second) and set(first) == set(second)
 
 
 def _sentences(text: str) -> list[str]:

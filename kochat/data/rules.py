@@ -35,7 +35,7 @@ RULES: dict[str, Rule] = {
     "cut_off": Rule("drop", True, "an answer that breaks off in mid-sentence, where that is certain"),
     "equal_completions": Rule("drop", True, "a preference record that ranks the same text in two places"),
     "length_only": Rule(
-        "drop", True, "a preference record of which two completions say the same sentences, one more often"
+        "drop", True, "a preference record whose better completion only repeats the sentences of a worse one"
     ),
     "fixed_prompt": Rule("cross", True, "the prompt is, or nearly is, a fixed prompt of the report"),
     "held_out": Rule("cross", True, "the prompt belongs to the test split or to the test set"),

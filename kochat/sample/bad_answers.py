@@ -31,9 +31,14 @@ def english_noise(length: int, rng: random.Random) -> str:
 
 
 def repetition(good: str, rng: random.Random) -> str:
-    """Return a loop over the first words of `good`, about as long as it, at least five rounds."""
+    """Return a loop over the first words of `good`, about as long as it, at least five rounds.
+
+    One syllable is never looped over where there is more: 네, 네, 네 and 나 나 나 are speech and song, no fault of a model.
+    """
     words = good.split()
     unit = " ".join(words[: rng.choice((1, 2))])
+    if sum(map(str.isalpha, unit)) < 2:
+        unit = " ".join(words[:2])
     rounds = max(5, round(len(good) / (len(unit) + 1)))
     return " ".join([unit] * rounds)
 

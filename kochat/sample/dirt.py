@@ -6,6 +6,7 @@ text of a repair, and for a duplicate the row index of its original, which alway
 
 from __future__ import annotations
 
+import json
 import random
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -29,13 +30,15 @@ class _Planted:
     original: _Planted | None = None
 
 
-def duplicate_count(dirty_rows: int) -> int:
+def duplicate_count(dirty_rows: int, ranked: bool = False) -> int:
     """Return how many of `dirty_rows` rows :func:`plant` adds as duplicates; it spoils the others in place."""
-    return sum(_kind(index) in _DUPLICATES for index in range(dirty_rows))
+    return sum(kind in _DUPLICATES for kind in _kinds(dirty_rows, ranked))
 
 
-def _kind(index: int) -> str:
-    return _KINDS[index % len(_KINDS)]
+def _kinds(count: int, ranked: bool) -> list[str]:
+    """Return the kinds of `count` dirty rows in turn; `ranked` adds those that only preference records have."""
+    kinds = (*_KINDS, *_RANKED) if ranked else _KINDS
+    return [kinds[index % len(kinds)] for index in range(count)]
 
 
 def dirty_field(row: Row) -> str:
@@ -56,7 +59,7 @@ def plant(file: str, rows: Sequence[Row], count: int, rng: random.Random) -> tup
     if len(usable) < count:
         raise ValueError(f"{file}: {count} dirty rows need as many rows without quotes; there are {len(usable)}")
     sources = rng.sample(usable, k=count)
-    kinds = [_kind(index) for index in range(count)]
+    kinds = _kinds(count, ranked="ranking" in rows[0])
     copies = [_copy(kind, item, rng) for kind, item in zip(kinds, sources, strict=True) if kind in _DUPLICATES]
     for kind, item in zip(kinds, sources, strict=True):
         if kind not in _DUPLICATES:
@@ -64,6 +67,7 @@ def plant(file: str, rows: Sequence[Row], count: int, rng: random.Random) -> tup
     planted += copies
     rng.shuffle(planted)
     _put_originals_first(planted)
+    _label_repeats(planted)
     place = {id(item): index for index, item in enumerate(planted)}
     labels = [_label(file, index, item, place) for index, item in enumerate(planted) if item.kind]
     return [item.row for item in planted], labels
@@ -76,6 +80,32 @@ def _put_originals_first(planted: list[_Planted]) -> None:
         if mine < other:
             planted[mine], planted[other] = planted[other], planted[mine]
             place[id(item)], place[id(item.original)] = other, mine
+
+
+def _label_repeats(planted: list[_Planted]) -> None:
+    """Label as duplicates the rows that the writer itself repeats: a corpus tells its facts more than once.
+
+    Such a row is a duplicate like any planted one, near where it differs by a filler word and punctuation; without the
+    label, dropping it would count as a mistake. A row that is to be repaired counts as what it is repaired to.
+    """
+    exact: dict[str, _Planted] = {}
+    bare: dict[str, _Planted] = {}
+    for item in planted:
+        if item.kind not in (None, *_DUPLICATES, *_REPAIRABLE):
+            continue
+        row = item.row if item.clean is None else {**item.row, str(item.field): item.clean}
+        same, alike = (
+            seen.setdefault(json.dumps(r, sort_keys=True), item) for seen, r in ((exact, row), (bare, _bare(row)))
+        )
+        if item.kind is None and alike is not item:
+            item.kind, item.original = "exact_duplicate" if same is not item else "near_duplicate", alike
+
+
+def _bare(row: Row) -> Row:
+    """Return `row` without what a near duplicate differs by: a filler word before its first text, punctuation after it."""
+    field = "prompt" if "prompt" in row else "text"
+    words = row[field].rstrip("?!. ").split(" ")
+    return {**row, field: " ".join(words[1:] if words[0] in _FILLERS else words)}
 
 
 def _label(file: str, index: int, item: _Planted, place: dict[int, int]) -> dict[str, Any]:
@@ -94,6 +124,11 @@ def _spoil(kind: str, item: _Planted, rng: random.Random) -> None:
     field = dirty_field(item.row)
     text = item.row[field]
     item.kind, item.field = kind, field
+    if kind in _RANKED:  # the middle answer becomes the best one again, or the best one says it twice
+        middle = f"completion_{item.row['ranking'][1]}"
+        best = text if kind == "equal_completions" else f"{text} {text}"
+        item.row = {**item.row, field: best, middle: text}
+        return
     item.clean = text if kind in _REPAIRABLE else None
     item.row = {**item.row, field: (_REPAIRABLE.get(kind) or _HOPELESS[kind])(text, rng)}
 
@@ -129,6 +164,23 @@ def _unicode(text: str, rng: random.Random) -> str:
     return "\u200b" + text.replace(" ", " \u200b")
 
 
+def _markup(text: str, rng: random.Random) -> str:
+    """Return `text` as a web page holds it, whole or with one blank or its end marked up."""
+    forms = (f"<p>{text}</p>", f'<div class="answer">{text}</div>', f"<b>{text}</b>", f"{text}<br>", f"{text}<br />")
+    return rng.choice((*forms, text.replace(" ", "&nbsp;", 1) if " " in text else f"<span>{text}</span>"))
+
+
+def _special_tokens(text: str, rng: random.Random) -> str:
+    return rng.choice(
+        (f"{text}</s>", f"<s>{text}</s>", f"{text}<|endoftext|>", f"{text}<pad><pad>", f"[CLS] {text} [SEP]")
+    )
+
+
+def _placeholder(text: str, rng: random.Random) -> str:
+    """Return `text` addressed to someone whose name an anonymiser took, as corpora of speech and of orders have it."""
+    return f"{rng.choice(('#이름#', '#고객명#님,', '#주소#,', 'name1 씨,', '&name2&', 'OOO님,', '○○○ 씨,'))} {text}"
+
+
 def _too_short(_: str, rng: random.Random) -> str:
     return rng.choice(("네", "음", "응", "ㅇ", "."))
 
@@ -154,7 +206,7 @@ def _english_noise(text: str, rng: random.Random) -> str:
     return english_noise(len(text), rng)
 
 
-_FILLERS = ("저기,", "음,", "혹시", "그런데,", "아,")
+_FILLERS = ("저기,", "저기요,", "음,", "혹시", "그런데,", "아,")
 _QUOTE_MARKS = frozenset("'\"‘’“”`")
 _PRINTABLE = dict.fromkeys(range(0x80, 0xA0), "¤")
 _ODD_SYLLABLES = "뷁쀍뒓꿻쌟췕뜳꽯먟뽦걟줽쥻햏콟퓛"
@@ -163,6 +215,8 @@ _REPAIRABLE: dict[str, Callable[[str, random.Random], str]] = {
     "stray_quotes": _stray_quotes,
     "token_residue": _token_residue,
     "unicode": _unicode,
+    "markup": _markup,
+    "special_tokens": _special_tokens,
 }
 _HOPELESS: dict[str, Callable[[str, random.Random], str]] = {
     "too_short": _too_short,
@@ -170,6 +224,8 @@ _HOPELESS: dict[str, Callable[[str, random.Random], str]] = {
     "noise": _noise,
     "english_noise": _english_noise,
     "repetition": repetition,
+    "placeholder": _placeholder,
 }
 _DUPLICATES = ("exact_duplicate", "near_duplicate")
+_RANKED = ("equal_completions", "length_only")
 _KINDS = (*_DUPLICATES, *_REPAIRABLE, *_HOPELESS)

@@ -62,7 +62,7 @@ class RowWriter:
     def rm(self) -> list[Row]:
         """Return {prompt, completion_0..2, ranking} rows; `ranking` lists the completions' indices, best first."""
         rng = self._rng("rm")
-        chosen = self._choose(self._size.rm_rows, _shuffled(self._prompts(), rng))
+        chosen = self._choose(self._size.rm_rows, _shuffled(self._prompts(), rng), ranked=True)
         return _shuffled([self._ranked(asked, rng) for asked in chosen], rng)
 
     def ppo(self) -> list[Row]:
@@ -89,9 +89,9 @@ class RowWriter:
     def _prompts(self) -> list[Asked]:
         return [*self._fact_prompts, *self._talk_prompts]
 
-    def _choose(self, rows: int, prompts: Sequence[Asked]) -> list[Asked]:
+    def _choose(self, rows: int, prompts: Sequence[Asked], ranked: bool = False) -> list[Asked]:
         """Take `rows` but for planted duplicates from `prompts`, facts and talk in proportion while both last."""
-        wanted = rows - duplicate_count(self._size.dirty(rows))
+        wanted = rows - duplicate_count(self._size.dirty(rows), ranked)
         talk = [asked for asked in prompts if isinstance(asked.about, TalkFamily)]
         facts = [asked for asked in prompts if isinstance(asked.about, Question)]
         chosen = talk[: round(wanted * self._size.talk_share)]
