@@ -25,10 +25,10 @@ _REWORDED = (  # jsonargparse's words for a value that fits none of the types al
     (r"Unexpected config:.*", "holds no settings"),
 )
 _LEFT_OUT = {  # settings that people look for -> why there is none
-    "top_k": "kochat samples from the whole distribution, for PPO compares the log-probabilities of just that",
-    "top_p": "kochat samples from the whole distribution, for PPO compares the log-probabilities of just that",
-    "repetition_penalty": "kochat samples from the whole distribution, for PPO compares the log-probabilities of just that",
+    name: "kochat samples from the whole distribution, the one whose log-probabilities PPO compares; leave it out"
+    for name in ("top_k", "top_p", "repetition_penalty")
 }
+_NOT_ACCEPTED = re.compile(r"Option '(\w+)' is not accepted")
 _UNKNOWN_OPTION = re.compile(r"Subcommand '\w+' does not accept option '([\w.]+)'")
 
 
@@ -63,6 +63,8 @@ def explain(message: str, args: Sequence[str]) -> str:
         line = f"{unknown.group(1)}: there is no such setting"
         if file := _file_with(unknown.group(1).rsplit(".", 1)[-1], args):
             line = f"{file}: {line}"
+    if (missing := _NOT_ACCEPTED.search(line)) and (reason := _LEFT_OUT.get(missing.group(1))):
+        line = f"{line[: missing.end()]}: {reason}"
     return f"{line[:600]} (see: python -m kochat {args[0]} {_help_option(line)})"
 
 
