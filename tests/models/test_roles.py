@@ -86,6 +86,23 @@ def test_export_loads_in_transformers_and_peft(tmp_path, tokenizer, kind, rank):
         torch.testing.assert_close(loaded, expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("kind", TARGETS)
+def test_merged_adapter_gives_the_same_logits(tmp_path, tokenizer, kind):
+    """Merged into its base and loaded by transformers alone."""
+    from kochat.models.merge import copy_export
+
+    base = write_base(tmp_path / kind, tokenizer, kind)
+    policy = trained("policy", base, 4, kind=kind)
+    merged = copy_export(str(export(policy, base, tokenizer, tmp_path / "sft")), tmp_path / "merged", merge=True)
+    ids, mask = padded(0, 0, 0)
+    with torch.no_grad():
+        expected = policy.forward_from(ids, mask, 0, 5)
+        logits = AutoModelForCausalLM.from_pretrained(merged).eval()(ids).logits
+        bare = AutoModelForCausalLM.from_pretrained(base).eval()(ids).logits
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+    assert (bare - expected).abs().max() > 1e-3
+
+
 def test_four_adapter_roles_share_one_base(tmp_path, tokenizer, base):
     sft = export(trained("policy", base, 8), base, tokenizer, tmp_path / "sft")
     rm = export(trained("reward_model", base, 16, True), base, tokenizer, tmp_path / "rm")

@@ -106,7 +106,9 @@ def test_only_policy_and_critic_change(tmp_path, base, tokenizer, policy_rank, r
     ppo = module(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank)
     ppo.configure_model()
     before = {name: parameter.detach().clone() for name, parameter in ppo.named_parameters()}
-    frozen = {name for name, parameter in ppo.named_parameters() if not parameter.requires_grad}
+    trained = {id(p) for role in (ppo.roles.policy, ppo.roles.critic) for p in role.parameters()}
+    frozen = {name for name, parameter in ppo.named_parameters() if id(parameter) not in trained}
+    assert len(frozen) > 10
     trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)] * 2))
     changed = {name for name, parameter in ppo.named_parameters() if not torch.equal(parameter, before[name])}
     assert not changed & frozen
@@ -155,6 +157,32 @@ def test_reward_model_on_another_tokenizer_is_refused(tmp_path, base, tokenizer)
     write_stage(tmp_path / "rm", write_base(tmp_path / "other", other), other, 4, value=True)
     with pytest.raises(UserError, match=r"uses another tokenizer than model\.policy"):
         ppo.configure_model()
+
+
+@pytest.mark.parametrize("model", ["sft", "rm"])
+def test_a_model_of_another_template_is_refused(tmp_path, base, tokenizer, model):
+    import json
+
+    ppo = module(tmp_path, base, tokenizer)
+    path = tmp_path / model / "kochat.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"template": "0" * 16}))
+    field = {"sft": r"model\.policy", "rm": r"model\.reward_model"}[model]
+    with pytest.raises(UserError, match=rf"{field}: .*was trained with another prompt template; train it again"):
+        ppo.configure_model()
+
+
+def test_a_reward_model_that_kochat_did_not_make_is_held_to_its_own_tokenizer(tmp_path, base, tokenizer):
+    from kochat.models.tokenizer import train_tokenizer
+    from tests.conftest import TEXTS
+
+    ppo = module(tmp_path, base, tokenizer, reward_rank=0)
+    (tmp_path / "rm" / "kochat.json").unlink()
+    ppo.configure_model()
+    assert (ppo.roles.reward_models[0].mean, ppo.roles.reward_models[0].std) == (0.0, 1.0)
+    train_tokenizer(TEXTS, 380).save_pretrained(tmp_path / "rm")
+    other = PPOModule(policy=str(tmp_path / "sft"), reward_model=str(tmp_path / "rm"))
+    with pytest.raises(UserError, match=r"model\.reward_model: .* uses another tokenizer than model\.policy"):
+        other.configure_model()
 
 
 def test_a_run_that_diverges_ends_with_cause_and_remedy():

@@ -1,0 +1,278 @@
+"""Plant the errors that RLHF code is full of, one at a time, and see a test of the suite, or a start-up check, turn red.
+
+A property test that no error can fail holds nothing. Each case here changes the code as the error would, then runs the test
+that is meant to hold the property (and, where a user's own model could bring the error in, the start-up check).
+"""
+
+from dataclasses import replace
+from importlib import import_module
+
+import pytest
+import torch
+from torch import nn
+
+from kochat.errors import UserError
+from kochat.functional import length_mask
+from tests.data import test_packing as packing
+from tests.functional import test_advantages as advantages
+from tests.functional import test_masking as masking
+from tests.models import test_lora as lora
+from tests.models import test_roles as roles
+from tests.modules import test_accumulation as accumulation
+from tests.modules import test_ppo as ppo
+from tests.modules import test_reward as reward
+from tests.modules import test_sft as sft
+from tests.rollout import test_checks as checks
+from tests.rollout import test_collect as collect
+
+
+def turns_red(test, *args, by: type[Exception] | tuple[type[Exception], ...] = (AssertionError, UserError)) -> None:
+    with pytest.raises(by):
+        test(*args)
+
+
+def test_position_ids_dropped(tmp_path, base, tokenizer, monkeypatch):
+    """Positions counted from the row's beginning, pads included."""
+    sound = checks.load(tmp_path / "sound", tokenizer)
+    monkeypatch.setattr("kochat.models.roles.position_ids", lambda mask: torch.arange(mask.shape[1]).expand(mask.shape))
+    turns_red(roles.test_padding_moves_no_logit_and_no_score, tmp_path / "a", tokenizer, "gpt2", 4)
+    turns_red(ppo.test_padding_moves_no_reward_or_value, tmp_path / "b", base, tokenizer, 2)
+    turns_red(checks.check, sound, tokenizer)
+
+
+@pytest.mark.parametrize("policy_rank", [0, 8])
+def test_reference_is_the_bare_base(tmp_path, base, tokenizer, monkeypatch, policy_rank):
+    """What ``disable_adapter()`` gives where the SFT model is an adapter itself; of a full SFT, the base that it began as."""
+    from kochat.models.loading import HostPool
+
+    load = HostPool.load
+
+    def wrong(pool, name, folder, value=False):
+        return load(pool, name, base if name == "reference" else folder, value)
+
+    monkeypatch.setattr(HostPool, "load", wrong)
+    turns_red(
+        ppo.test_kl_is_zero_and_the_ratio_one_before_the_first_step, tmp_path / "a", base, tokenizer, policy_rank, 16
+    )
+    trained = ppo.module(tmp_path, base, tokenizer, policy_rank=policy_rank)
+    with pytest.raises(UserError, match="reference: its log-probabilities are"):
+        ppo.trainer(tmp_path).fit(trained, datamodule=ppo.BatchData([ppo.prompt_batch(tokenizer)]))
+
+
+def test_dropout_left_on(tmp_path, base, tokenizer, monkeypatch):
+    """The configuration's dropout kept, and nobody calls eval()."""
+    from transformers import AutoConfig
+
+    monkeypatch.setattr("kochat.models.backbone.load_config", lambda folder: AutoConfig.from_pretrained(str(folder)))
+    turns_red(roles.test_dropout_is_off_even_in_train_mode, base)
+    trained = ppo.loaded(tmp_path, base, tokenizer)
+    nn.Module.train(trained, True)
+    with pytest.raises(UserError, match="two forward passes differ, so dropout is on"):
+        ppo.trainer(tmp_path).fit(trained, datamodule=ppo.BatchData([ppo.prompt_batch(tokenizer)]))
+
+
+def test_lora_on_linear_layers_alone(base, monkeypatch):
+    """GPT-2's layers are Conv1D."""
+    monkeypatch.setattr("kochat.models.lora.Conv1D", nn.Linear)
+    turns_red(lora.test_parameter_count_is_the_closed_form_on_conv1d, base)
+
+
+def test_lora_attached_to_fewer_layers_than_meant(base, monkeypatch):
+    """PEFT takes a subset without a word."""
+    from kochat.models import lora as room
+
+    config = room.lora_config
+
+    def fewer(model, settings, task_type="CAUSAL_LM"):
+        made = config(model, settings, task_type)
+        made.layers_to_transform = [0]
+        return made
+
+    monkeypatch.setattr("kochat.models.loading.lora_config", fewer)
+    turns_red(
+        lora.test_parameter_count_is_the_closed_form_on_conv1d, base, by=RuntimeError
+    )  # counted when it is attached
+
+
+def test_masks_from_pad_ids(tmp_path, base, tokenizer, monkeypatch):
+    """``ids != pad`` where pad is EOS: the EOS label goes, and the model never learns to stop."""
+    from kochat.modules.language_model import LanguageModelModule
+
+    targets = LanguageModelModule.targets
+
+    def from_ids(self, batch):
+        return targets(self, batch) & (batch["input_ids"] != tokenizer.eos_token_id)[:, 1:]
+
+    monkeypatch.setattr(LanguageModelModule, "targets", from_ids)
+    turns_red(sft.test_loss_is_the_cross_entropy_of_completion_and_eos, base, tokenizer)
+
+
+def test_prompt_mask_from_pad_ids(tmp_path, base, tokenizer, monkeypatch):
+    """A prompt mask that is all True where the pads hold other ids."""
+    from kochat.modules.base import ChatModule
+
+    monkeypatch.setattr(ChatModule, "prompt_mask", lambda self, batch: batch["input_ids"] != 9)
+    turns_red(ppo.test_padding_moves_no_reward_or_value, tmp_path, base, tokenizer, 9)
+
+
+@pytest.mark.parametrize("stage", ["sft", "ppo"])
+def test_mean_of_means(tmp_path, base, tokenizer, monkeypatch, stage):
+    """Each part divided by its own count."""
+    if stage == "sft":
+        monkeypatch.setattr("kochat.modules.accumulation.TokenWindow.divisor", lambda self, share: share)
+        turns_red(accumulation.test_sft, tmp_path, base, tokenizer, 2)
+    else:
+        from kochat.modules import PPOModule
+
+        loss = PPOModule.minibatch_loss
+        monkeypatch.setattr(
+            PPOModule,
+            "minibatch_loss",
+            lambda self, part, index, targets, share: loss(self, part, index, targets, part.mask.sum().clamp(min=1)),
+        )
+        turns_red(accumulation.test_ppo, tmp_path, base, tokenizer, (8, 16))
+
+
+def test_answers_re_tokenised(tmp_path_factory, base, tokenizer, monkeypatch):
+    """The reward model is given decoded and encoded text: other ids for most draws."""
+    room = import_module("kochat.rollout.collect")  # the package has a function of that name
+    ended = room.ended
+
+    def through_text(sequences, mask, stopped, eos_id):
+        ids, kept = ended(sequences, mask, stopped, eos_id)
+        rows = [
+            tokenizer(tokenizer.decode(row[keep]), add_special_tokens=False)["input_ids"]
+            for row, keep in zip(ids, kept, strict=True)
+        ]
+        width = max(map(len, rows))
+        return torch.tensor([row + [2] * (width - len(row)) for row in rows]), length_mask(
+            torch.tensor([len(row) for row in rows]), width
+        )
+
+    monkeypatch.setattr(room, "ended", through_text)
+    turns_red(
+        collect.test_sampled_ids_are_never_decoded_and_encoded_again,
+        collect.roles.__wrapped__(tmp_path_factory, base, tokenizer),
+        tokenizer,
+    )
+
+
+def test_temperature_forgotten_in_the_forward_pass(tmp_path, base, tokenizer, monkeypatch):
+    """Old log-probabilities at temperature 1, the draw at 0.7."""
+    room = import_module("kochat.rollout.collect")  # the package has a function of that name
+    logprobs = room.response_logprobs
+    monkeypatch.setattr(ppo, "response_logprobs", lambda *args: logprobs(*args[:-1], 1.0))
+    turns_red(ppo.test_generation_logprobs_equal_the_training_forward, tmp_path, base, tokenizer)
+
+
+def test_an_adapter_switch_that_freezes(base, monkeypatch):
+    """PEFT's ``set_adapter`` in place of kochat's switch: trainability changes with it."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def peft_switch(model, name):
+        model.requires_grad_(False)
+        yield
+
+    monkeypatch.setattr(lora, "use_adapter", peft_switch)
+    turns_red(lora.test_switching_restores_the_active_adapter_and_trainability_after_an_error, base)
+
+
+def test_score_read_at_the_last_column(base, tokenizer, monkeypatch):
+    """The pads' hidden state in place of EOS's."""
+    from kochat.models.roles import Role
+
+    monkeypatch.setattr(Role, "last_scores", lambda self, ids, mask: self.project(self.hidden(ids, mask)[:, -1]))
+    turns_red(reward.test_score_stands_at_the_last_real_token, base, tokenizer)
+
+
+def test_ranking_read_as_a_rank_an_item(tmp_path, monkeypatch):
+    """KoChatGPT's own notebook does: [1, 2, 0] would make completion_0 the middle one and not the worst but one."""
+    from kochat.data.records import PreferenceRecord
+    from tests.data import test_records as records
+
+    def by_rank(self):
+        completions = (self.completion_0, self.completion_1, self.completion_2)
+        return tuple(text for _, text in sorted(zip(self.ranking, completions, strict=True)))
+
+    monkeypatch.setattr(PreferenceRecord, "ordered", property(by_rank))
+    turns_red(records.test_ranking_lists_indices_best_to_worst, tmp_path)
+
+
+def test_whitening_that_adds_the_mean_back(monkeypatch):
+    """Torchtune's ``whiten(shift_mean=True)`` did."""
+    original = masking.masked_whiten
+    monkeypatch.setattr(
+        masking, "masked_whiten", lambda x, mask, **options: original(x, mask, **options | {"shift_mean": False})
+    )
+    turns_red(masking.test_whiten_gives_mean_zero_and_variance_one_under_the_mask)
+
+
+def test_value_after_the_last_token_bootstrapped(monkeypatch):
+    """V(pad) taken as the next value of the last token."""
+    original = advantages.gae
+
+    def bootstrapped(rewards, values, mask, **options):
+        return original(rewards, values, torch.ones_like(mask), **options)
+
+    monkeypatch.setattr(advantages, "gae", bootstrapped)
+    turns_red(advantages.test_pads_on_either_side_change_nothing)
+
+
+@pytest.mark.parametrize("error", ["plain causal mask", "positions not restarted"])
+def test_packed_rows_that_attend_across(tmp_path, tokenizer, monkeypatch, error):
+    if error == "plain causal mask":
+        monkeypatch.setattr(
+            "kochat.models.roles.segment_attention",
+            lambda segments: (
+                torch.ones(segments.shape[1], segments.shape[1]).tril().bool().expand(len(segments), 1, -1, -1)
+            ),
+        )
+    else:
+        monkeypatch.setattr(
+            "kochat.models.roles.segment_position_ids",
+            lambda segments: torch.arange(segments.shape[1]).expand_as(segments),
+        )
+    turns_red(sft.test_packed_rows_cannot_see_each_other, tmp_path, tokenizer, "gpt2", "sdpa")
+
+
+def test_the_policys_gradient_in_the_critic(tmp_path, base, tokenizer, monkeypatch):
+    """A critic on the policy's own adapter."""
+    from kochat.modules import ppo as room
+
+    load = room.load_roles
+
+    def shared(*args):
+        loaded = load(*args)
+        return replace(loaded, critic=replace(loaded.critic, adapter="policy"))
+
+    monkeypatch.setattr(room, "load_roles", shared)
+    turns_red(ppo.test_policy_loss_never_reaches_the_critic, tmp_path, base, tokenizer)
+
+
+def test_a_reward_model_that_is_trained(tmp_path, base, tokenizer, monkeypatch):
+    """A role that counts the whole host, shared with others, as its own: refused before the first step."""
+    from kochat.models.roles import Role
+
+    monkeypatch.setattr(Role, "parameters", lambda self: list(self.host.parameters()))
+    turns_red(ppo.test_only_policy_and_critic_change, tmp_path, base, tokenizer, 8, 16, by=RuntimeError)
+
+
+def test_an_optimizer_of_all_roles(tmp_path, base, tokenizer, monkeypatch):
+    """Nothing frozen, everything stepped, weight decay included."""
+    from kochat.modules import PPOModule
+
+    def everything(self):
+        self.requires_grad_(True)
+        return torch.optim.AdamW(self.parameters(), lr=1e-2, weight_decay=0.1)
+
+    monkeypatch.setattr(PPOModule, "configure_optimizers", everything)
+    monkeypatch.setattr(PPOModule, "lr_schedulers", lambda self: torch.optim.SGD([torch.zeros(1)], lr=0.0))
+    turns_red(ppo.test_only_policy_and_critic_change, tmp_path, base, tokenizer, 8, 16)
+
+
+def test_first_fit_that_overflows(monkeypatch):
+    """A bin filled beyond its room."""
+    original = packing.first_fit_decreasing
+    monkeypatch.setattr(packing, "first_fit_decreasing", lambda lengths, room: original(lengths, room + 1))
+    turns_red(packing.test_first_fit_decreasing_by_hand, [3, 5, 2, 4], 7, [[1, 2], [3, 0]])
