@@ -108,7 +108,7 @@ class Cleaning:
             return told
         bad, held_out, corrected = BadRows(), [], []
         tasks = batches(path, model, iter_rows(path))
-        with self._workspace.writing(self._examined(path)) as stream, self._bar(path, "1/2", None, " rows") as bar:
+        with self._workspace.writing(self._examined(path)) as stream, self._bar(path, "1/2") as bar:
             for found in workers.map(examine, tasks):
                 stream.write(b"".join(found.lines).decode("utf-8"))
                 bad.read += len(found.lines)
@@ -141,7 +141,7 @@ class Cleaning:
             self._examined(path).open("rb") as examined,
             self._workspace.writing(self._ledger(path)) as ledger_stream,
             self._workspace.writing(self._result(path)) as stream,
-            self._bar(path, "2/2", total, " rows") as bar,
+            self._bar(path, "2/2", total) as bar,
         ):
             ledger = FileLedger(path.name, ledger_stream)
             tasks = iter(lambda: list(islice(examined, BATCH_ROWS)), [])
@@ -197,8 +197,9 @@ class Cleaning:
             with self._workspace.writing(self._workspace.results / name) as stream:
                 stream.write(text + "\n")
 
-    def _bar(self, path: Path, step: str, total: int | None, unit: str) -> Any:
-        return tqdm(desc=f"{path.name} {step}", total=total, unit=unit, disable=not self._progress)
+    def _bar(self, path: Path, step: str, total: int | None = None) -> Any:
+        """Return a progress bar in rows; on a terminal only, so that a log holds messages and nothing else."""
+        return tqdm(desc=f"{path.name} {step}", total=total, unit=" rows", disable=None if self._progress else True)
 
 
 def _answer(record: SFTRecord) -> AnswerRecord:
