@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 _TAG = re.compile(
-    r"</?(?:a|b|big|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|small|span|strong|sub|sup|table|tbody|td|th"
+    r"<!--[^<>]*-->|</?(?:a|b|big|blockquote|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|small|span|strong|sub|sup|table|tbody|td|th"
     r"|thead|tr|tt|u|ul)(?:\s[^<>]*)?\s*/?>",
     re.IGNORECASE,
 )
@@ -14,16 +14,23 @@ _BREAKING = re.compile(r"</?(?:blockquote|br|div|h[1-6]|hr|li|ol|p|table|tr|ul)\
 _ABOUT_MARKUP = re.compile(
     r"```|<!doctype|<html|<body|<script|<\?xml|html|xml|css|마크업|태그|코드|\btags?\b", re.IGNORECASE
 )
-_ENTITY = re.compile(r"&(?:amp;)*(nbsp|lt|gt|quot|apos|#0?39|#34|#x27|hellip|middot|ldquo|rdquo|lsquo|rsquo);")
-_ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "#39": "'", "#039": "'", "#34": '"'}
-_ENTITIES |= {"#x27": "'", "hellip": "…", "middot": "·", "ldquo": "“", "rdquo": "”", "lsquo": "‘", "rsquo": "’"}
+_ENTITY = re.compile(r"&(?:amp;)*(nbsp|lt|gt|quot|apos|hellip|middot|ldquo|rdquo|lsquo|rsquo);")
+_ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_ENTITIES |= {"hellip": "…", "middot": "·", "ldquo": "“", "rdquo": "”", "lsquo": "‘", "rsquo": "’"}
 _ANGLE = re.compile("[<>]")
+_NUMBER = re.compile(r"&(?:amp;)*#(?:(\d{2,6})|[xX]([0-9a-fA-F]{2,5}));")
 _AMPERSAND = re.compile(r"&(?:amp;)+")
 _ROUNDS = 4
 
-# What tokenizers and chat templates use: sentencepiece and GPT-2's, BERT's, and <|...|> of later models.
-_SPECIAL = re.compile(r"</?s>|<(?:pad|unk|mask|bos|eos|sep|cls|usr|sys|endoftext)>|<\|[\w-]{1,40}\|>", re.IGNORECASE)
-_SPECIAL_BRACKETS = re.compile(r"\[(?:PAD|UNK|SEP|CLS|MASK|BOS|EOS)\]")
+# What tokenizers and chat templates use: sentencepiece's, GPT-2's, T5's, BERT's and Llama 2's, and <|...|> of later models.
+_SPECIAL = re.compile(
+    r"</?s>|<(?:pad|unk|mask|bos|eos|sep|cls|usr|sys|endoftext|extra_id_\d+|unused\d+)>|<\|[\w-]{1,40}\|>"
+    r"|<(?:start|end)_of_turn>",
+    re.IGNORECASE,
+)
+_SPECIAL_BRACKETS = re.compile(
+    r"\[(?:PAD|UNK|SEP|CLS|MASK|BOS|EOS|/?INST)\]|<</?SYS>>|### ?(?:Instruction|Response)(?:\([가-힣]+\))?:"
+)
 _ABOUT_TOKENS = re.compile(r"토큰(?!\s*[:=])|토크나이|임베딩|\bBERT\b|취소선|버트 모델|tokeni[sz]er")
 
 
@@ -46,19 +53,26 @@ def strip_markup(text: str) -> str:
 
 def strip_special_tokens(text: str) -> str:
     """Return `text` without tokenizers' special tokens (``</s>``, ``<|endoftext|>``, ``[PAD]``); one about tokens stays."""
-    if not ("<" in text or "[" in text) or _ABOUT_TOKENS.search(text) or _ABOUT_MARKUP.search(text):
+    if not ("<" in text or "[" in text or "###" in text) or _ABOUT_TOKENS.search(text) or _ABOUT_MARKUP.search(text):
         return text
     result = text
     for _ in range(_ROUNDS):
         before = result
-        result = _SPECIAL_BRACKETS.sub("", _cut(result, _SPECIAL, lambda _: ""))
+        result = _cut(_SPECIAL_BRACKETS.sub("", result), _SPECIAL, lambda _: "")
         if result == before:
             return text if _ABOUT_TOKENS.search(result) or _ABOUT_MARKUP.search(result) else result
     return text
 
 
 def _unescape(text: str) -> str:
+    text = _NUMBER.sub(_numbered, text)
     return _AMPERSAND.sub("&", _ENTITY.sub(lambda match: _ENTITIES[match.group(1)], text))
+
+
+def _numbered(match: re.Match[str]) -> str:
+    """Return the character of a numeric entity where it is ASCII, a syllable or a quote; others stay as they are."""
+    code = int(match[1]) if match[1] else int(match[2], 16)
+    return chr(code) if 0x20 <= code < 0x7F or 0xAC00 <= code <= 0xD7A3 or 0x2018 <= code <= 0x201D else match.group()
 
 
 def _cut(text: str, pattern: re.Pattern[str], replacement: Callable[[str], str]) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 # ㅋㅋ, ㅎㅎ, ㅠㅠ, ㅜㅜ, ㅡㅡ and ㅇㅇ, ㄴㄴ, ㄷㄷ, ㄱㅅ are written language; a run of other single letters is not.
-_TONE = re.compile("[ㅋㅎㅠㅜㅡ]+|([ㄱ-ㅎ]{1,2})\\1+")
+# Nor is the alphabet said in its order.
+_TONE = re.compile("[ㅋㅎㅠㅜㅡ]+|([ㄱ-ㅎ]{1,2})\\1+|ㄱㄴㄷ[ㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ]*|ㅏㅑㅓ[ㅕㅗㅛㅜㅠㅡㅣ]*")
 _JAMO = re.compile("[ㄱ-ㅣ]")
 _SYLLABLE = re.compile("[가-힣]")
 _SYMBOL = re.compile(r"[!-/:-@\[-`{-~¤]")
@@ -67,8 +68,8 @@ def _struck_keys(text: str) -> str | None:
     jamo, symbols = _JAMO.findall(text), _SYMBOL.findall(text)
     junk = len(jamo) + len(symbols)
     visible = sum(not char.isspace() for char in text)
-    varied = len({*jamo, *symbols}) >= 4
+    varied = len({*jamo, *symbols}) >= (4 if jamo else 6)
     enough = _LEAST_JUNK if junk < visible or not symbols else _LEAST_ALL_JUNK
-    if junk >= enough and junk >= _JUNK_SHARE * visible and varied and jamo:
+    if junk >= enough and junk >= _JUNK_SHARE * visible and varied:
         return f"{junk} of {visible} characters are single jamo and symbols"
     return None

@@ -13,14 +13,25 @@ _MASK = re.compile(
     r"|social-security-num|others)\d{1,3}&?(?![A-Za-z0-9_(=\[])"
 )
 _BLANKED = re.compile(
-    r"(?<![A-Za-z0-9])(?:[○◯〇]{2,}|O{3,}|X{3,}|\*{3,}|0{3})(?=\s?(?:님|씨)|시 |구 |동 |과장|대리|선생|고객|회사)"
+    r"(?<![A-Za-z0-9])(?:[○◯〇]{2,}|ㅇ{2,}|O{3,}|X{3,}|\*{3,}|0{3})(?=\s?(?:님|씨)|시 |구 |동 |과장|대리|선생|고객|회사)"
 )
+# In a letter or a form, which is long, brackets are for the reader to fill in; nobody says them in a short answer.
+_BRACKETS = re.compile(
+    r"[\[{<](?:[가-힣]{1,4} ?)?(?:이름|성명|성함|회사명|주소|전화번호|연락처|이메일|날짜|직책|계좌번호|name)[\]}>]",
+    re.IGNORECASE,
+)
+_SHORT = 100
 _CODE = re.compile(r"```|[{};]\s*\n|\w\(\)|\bdef |\bprint\b|코드|변수|함수")
 
 
 def placeholder(text: str) -> str | None:
-    """Return why `text` holds a placeholder, or None. Letters to fill in ([이름], [회사명]) are answers, not dirt."""
+    """Return why `text` holds a placeholder, or None.
+
+    Brackets to fill in ([이름], {회사명}) count in texts under 100 characters only: a letter with them is an answer.
+    """
     if _CODE.search(text):
         return None
     found = _HASH.search(_HASHTAGS.sub(" ", text)) or _MASK.search(text) or _BLANKED.search(text)
+    if found is None and len(text) < _SHORT:
+        found = _BRACKETS.search(text)
     return None if found is None else f"{found.group()!r} stands for a name or a number"

@@ -20,12 +20,11 @@ def test_the_embedded_world_is_cleaned_and_scored(tmp_path):
     assert data["summary"] == str(tmp_path / "data" / "v2" / "summary.json")
     assert summary["files"]["kochatgpt_1_SFT.jsonl"]["read"] == 400
     scores = data["dirt_scores"]
-    for kind in ("stray_quotes", "token_residue", "too_short", "unicode", "whitespace"):
-        assert scores[kind]["recall"] == 1.0, kind
-    assert scores["exact_duplicate"]["recall"] > 0.9
-    assert scores["all"]["precision"] > 0.9
-    planted = (tmp_path / "data" / "v1" / "dirt.jsonl").read_text(encoding="utf-8").count("\n")
-    assert scores["all"]["planted"] == planted > 100
+    for kind, score in scores.items():
+        assert score.get("recall", 1) >= 0.95, kind  # a single miss among a handful is more than one in a hundred
+        assert score["precision"] >= 0.95, kind
+    labels = (tmp_path / "data" / "v1" / "dirt.jsonl").read_text(encoding="utf-8").count("\n")
+    assert 0.9 * labels < scores["all"]["planted"] <= labels  # what left for the test set is not counted
     before = digest(tmp_path / "data" / "v2")
     assert prepare_study(tmp_path / "data", "sample", "tiny", 0) == data
     assert digest(tmp_path / "data" / "v2") == before
