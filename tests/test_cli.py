@@ -167,7 +167,7 @@ def test_a_wrong_config_is_named_with_its_field(capsys, tmp_path, old, new, mess
 @pytest.mark.parametrize("name", ["top_k", "top_p", "repetition_penalty"])
 def test_a_truncated_draw_is_refused_with_the_reason(capsys, name):
     """PPO's ratio would compare other distributions than the one that was drawn from."""
-    line = refused(capsys, "fit", "--config", CONFIGS / "ppo_kl01.yaml", f"--model.init_args.{name}", "5")
+    line = refused(capsys, "fit", "--config", PPO, f"--model.init_args.{name}", "5")
     assert f"Option '{name}' is not accepted: kochat samples from the whole distribution" in line
 
 

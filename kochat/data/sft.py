@@ -22,6 +22,7 @@ class SFTDataModule(ChatDataModule):
     Args:
         packing: put the examples of a training batch into fewer, fuller rows of up to max_length tokens. None sees another, and
             loss and gradient stay those of the unpacked batch.
+        *args: as for :class:`ChatDataModule`.
         **options: as for :class:`ChatDataModule`.
     """
 
@@ -31,8 +32,8 @@ class SFTDataModule(ChatDataModule):
     )
     collator = CompletionCollator
 
-    def __init__(self, packing: bool = False, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *args: Any, packing: bool = False, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.packing = packing
 
     def make_collator(self, split: str) -> Collator:

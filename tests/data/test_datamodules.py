@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import lzma
 import os
+import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import lightning as L
@@ -68,9 +70,9 @@ def ids(loader: DataLoader) -> list[str]:
     return [id_ for batch in loader for id_ in batch["ids"]]
 
 
-def decoded_prompts(tokenizer, loader: DataLoader) -> list[str]:
+def decoded_prompts(tokenizer, loaders: DataLoader | list[DataLoader]) -> list[str]:
     found = []
-    for batch in loader:
+    for batch in chain.from_iterable(loaders if isinstance(loaders, list) else [loaders]):
         starts = batch.get("prompt_lengths", batch["lengths"]).tolist()
         width = batch["input_ids"].shape[1]
         for row, prompt_length in zip(batch["input_ids"], starts, strict=True):
@@ -78,6 +80,34 @@ def decoded_prompts(tokenizer, loader: DataLoader) -> list[str]:
             text = tokenizer.decode(prompt).strip()
             found.append(text.split(":\n", 1)[1].rsplit("\n\n###", 1)[0])
     return found
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_reward_models_validation_brings_held_out_demonstrations(data_dir: Path, tokenizer, version: str) -> None:
+    """Prompt, completion and EOS, encoded as in SFT, and the same rows as SFT's own validation."""
+    reward = ready(PreferenceDataModule(data_dir, version, tokenizer=tokenizer))
+    records, demonstrations = reward.val_dataloader()
+    assert "pairs" in next(iter(records))
+    sft = ready(SFTDataModule(data_dir, version, tokenizer=tokenizer))
+    rows = {}
+    for loader in (demonstrations, sft.val_dataloader()):
+        found = set()
+        for batch in loader:
+            for row, length in zip(batch["input_ids"].tolist(), batch["lengths"].tolist(), strict=True):
+                found.add(tuple(row[:length]))
+        rows[loader is demonstrations] = found
+    assert rows[True]
+    assert rows[True] <= rows[False]  # one row a prompt
+    assert all(row[-1] == tokenizer.eos_token_id for row in rows[True])
+
+
+def test_without_demonstrations_the_reward_models_validation_has_its_records_alone(
+    data_dir, tokenizer, tmp_path
+) -> None:
+    shutil.copytree(data_dir, tmp_path / "data")
+    (tmp_path / "data" / "v2" / "kochatgpt_1_SFT.jsonl").unlink()
+    reward = ready(PreferenceDataModule(tmp_path / "data", tokenizer=tokenizer))
+    assert len(reward.val_dataloader()) == 1
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
