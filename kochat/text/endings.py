@@ -9,8 +9,11 @@ _LAST_WORD = re.compile(r"[가-힣]+$")
 _FORMAL_END = re.compile(r"니다[.!?]")
 # What binds a word to the next one: object, genitive and comitative, attributive forms, determiners, conjunctions.
 _OPEN = re.compile(
-    r"[가-힣](?:를|을|의|와|과|에게|로서|로써|하는|하며|위해|위한|대한|통해|따라|있는|없는|되는|된|될|않는|같은|많은|다른)$"
-    r"|^(?:수|것은|것이|것을|및|또는|혹은|그리고|등의|가장|매우|다른|여러|모든|하지만|따라서|그렇지만)$"
+    r"(?:[가-힣](?:를|을|의|와|과|된|될)|에게|로서|로써|하는|하며|위해|위한|대한|통해|따라|있는|없는|되는|않는|같은|많은|다른)$"
+    r"|^(?:수|것은|것이|것을|및|또는|혹은|그리고|등의|가장|매우|여러|모든|하지만|따라서|그렇지만)$"
+)
+_NOUN = re.compile(
+    r"(?:결과|효과|성과|사과|학과|회의|강의|정의|동의|문의|주의|편의|합의|논의|마을|가을|노을|하의|상의)$"
 )
 # In speech a sentence may end in these (시원하고, 너무 많아 가지고); in formal writing none does.
 _OPEN_IN_WRITING = re.compile(r"[가-힣](?:고|지만|하여|면서|도록|거나|려면|으면|에서|으로|때문에|되어|하기)$")
@@ -39,4 +42,6 @@ def cut_off(text: str) -> str | None:
 
 def _is_open(word: str, text: str, ends: int) -> bool:
     formal = len(_FORMAL_END.findall(text)) * 2 > ends
+    if _NOUN.search(word):
+        return False
     return bool(_OPEN.search(word) or (formal and _OPEN_IN_WRITING.search(word)))

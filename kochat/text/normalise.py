@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from kochat.text.markup import strip_markup, strip_special_tokens
 from kochat.text.residue import strip_residue
@@ -58,6 +59,7 @@ def normalise(text: str) -> str:
     return display(text)
 
 
+@lru_cache(maxsize=16)  # cleaning asks for the same prompt's key again and again: split, guards, duplicates
 def prompt_key(prompt: str) -> str:
     """Return what identifies a prompt: its letters and digits, case-folded, in NFC.
 
