@@ -11,6 +11,7 @@ import io
 import tempfile
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from kochat.data.records import Record
 from kochat.data.split import NEAR_DUPLICATE, jaccard, ngrams
 from kochat.text.normalise import prompt_key
-from kochat.text.sameness import same_words
+from kochat.text.sameness import content_words, same_content
 
 Signatures = npt.NDArray[np.uint32]
 _Words = npt.NDArray[np.uint64]
@@ -28,7 +29,7 @@ FIELD_SEPARATOR = "\x1f"
 _NGRAM = 3
 _HASHES = 100
 _LEAST_RECALL = 0.99
-_MOST_CANDIDATES = 64  # a template with a thousand rows would otherwise be compared with all of them
+_MOST_CANDIDATES = 32  # a template with a thousand rows would otherwise be compared with all of them
 
 
 def near_text(record: Record) -> str:
@@ -120,6 +121,8 @@ class NearDuplicates:
         self._threshold, self._same_words_only = threshold, same_words_only
         self._runs: list[list[_Words]] = []  # sorted runs of (band hash << 32 | row), one array a band
         self._texts = _Spool()
+        # The rows of a template come up again and again.
+        self._read = lru_cache(maxsize=1024)(lambda row: _Compared(self._texts[row]))
 
     def feed(self, texts: Sequence[str], signed: Signatures | None = None) -> list[Match | None]:
         """Take the next rows in file order; return for each the earlier kept row that it nearly repeats, or None.
@@ -136,9 +139,9 @@ class NearDuplicates:
         batch = _sorted_run(signed, np.arange(first, first + len(texts), dtype=np.uint64))
         candidates = self._candidates(signed, batch, first)
         matches: list[Match | None] = []
-        for number, text in enumerate(texts):
+        for number in range(len(texts)):
             earlier = (row for row in candidates.get(number, ()) if row < first or matches[row - first] is None)
-            matches.append(self._match(text, earlier))
+            matches.append(self._match(first + number, earlier))
         kept = np.array([match is None for match in matches])
         if kept.any():
             numbers = np.arange(first, first + len(texts), dtype=np.uint64)[kept]
@@ -162,13 +165,11 @@ class NearDuplicates:
                 mine.append(int(pairs[at] & 0xFFFFFFFF))
         return by_row
 
-    def _match(self, text: str, earlier: Iterable[int]) -> Match | None:
-        grams = None
+    def _match(self, number: int, earlier: Iterable[int]) -> Match | None:
         for row in earlier:
-            grams = ngrams(_key(text)) if grams is None else grams
-            other = self._texts[row]
-            similarity = jaccard(grams, ngrams(_key(other)))
-            if similarity >= self._threshold and (not self._same_words_only or _same_fields(text, other)):
+            mine, other = self._read(number), self._read(row)
+            similarity = jaccard(mine.grams, other.grams)
+            if similarity >= self._threshold and (not self._same_words_only or mine.says_the_same(other)):
                 return Match(row, similarity)
         return None
 
@@ -206,9 +207,24 @@ def _sharing(signed: Signatures, run: list[_Words]) -> tuple[npt.NDArray[np.int6
     return np.concatenate(rows), np.concatenate(others)
 
 
-def _same_fields(one: str, other: str) -> bool:
-    first, second = one.split(FIELD_SEPARATOR), other.split(FIELD_SEPARATOR)
-    return len(first) == len(second) and all(map(same_words, first, second))
+class _Compared:
+    """A text with what its comparison needs."""
+
+    def __init__(self, text: str) -> None:
+        self.grams = ngrams(_key(text))
+        self._fields = text.split(FIELD_SEPARATOR)
+        self._words: list[list[str]] | None = None
+
+    def says_the_same(self, other: _Compared) -> bool:
+        """Say whether every field has the same words as the other's."""
+        mine, its = self.words(), other.words()
+        return len(mine) == len(its) and all(map(same_content, mine, its))
+
+    def words(self) -> list[list[str]]:
+        """Return the content words by field; computed once, where they are needed at all."""
+        if self._words is None:
+            self._words = [content_words(field) for field in self._fields]
+        return self._words
 
 
 class _Spool:

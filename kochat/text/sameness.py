@@ -44,7 +44,11 @@ def same_words(one: str, other: str) -> bool:
     One word in twenty may be extra in either text, never a number, a foreign word or a negation; no word may
     stand in place of another. Texts whose differing stretch is over 400 words long are not the same.
     """
-    first, second = _words(one), _words(other)
+    return same_content(content_words(one), content_words(other))
+
+
+def same_content(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Say the same as :func:`same_words`, of texts whose :func:`content_words` are at hand."""
     start = _common(first, second)
     end = _common(first[start:][::-1], second[start:][::-1])
     middle = first[start : len(first) - end], second[start : len(second) - end]
@@ -60,7 +64,8 @@ def same_words(one: str, other: str) -> bool:
     return extra <= _EXTRA_SHARE * min(len(first), len(second))
 
 
-def _words(text: str) -> list[str]:
+def content_words(text: str) -> list[str]:
+    """Return the words, numbers and signs of operation of `text` without fillers and laughter, case-folded."""
     words = (match.group().strip().replace(",", "") for match in _WORD.finditer(text.casefold()))
     return [word for word in words if word not in _FILLER_WORDS and not _TONE.fullmatch(word)]
 
@@ -71,7 +76,11 @@ def _common(first: Sequence[str], second: Sequence[str]) -> int:
     return next((index for index, (one, other) in pairs if one != other), min(len(first), len(second)))
 
 
-def _differences(first: list[str], second: list[str]) -> Iterator[tuple[list[str], list[str]]]:
+def _differences(first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    if min(len(first), len(second)) <= 1 >= abs(len(first) - len(second)):  # the common case needs no alignment
+        if first or second:
+            yield first, second
+        return
     for kind, i, j, k, m in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
         if kind != "equal":
             yield first[i:j], second[k:m]
