@@ -116,6 +116,14 @@ def test_each_stage_leaves_a_finished_run(finished, name):
     assert len(steps) > 1
 
 
+def test_every_logged_metric_is_defined_in_the_docs(finished):
+    import re
+
+    defined = set(re.findall(r"`(\w+/\w+)`", (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")))
+    logged = {name for folder in finished.values() for name in done(folder)["metrics"]}
+    assert sorted(logged - defined) == []
+
+
 def test_samples_are_the_test_set_and_the_fixed_prompts(finished):
     from kochat.data.fixed_prompts import FIXED_PROMPTS
 
