@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from kochat.study.drawing import COLOURS, canvas, legend, to_svg
-from kochat.study.records import GRADES, VERDICTS, Records
+from kochat.study.records import VERDICTS, Records
 from kochat.study.results import Run, Series
 from kochat.study.strings import Texts
 
 _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009e73", "#9aa5b1", "#d55e00", "#cc79a7"), strict=True))
-_GRADE_COLOURS = dict(zip(GRADES, ("#0072b2", "#b8860b", "#d55e00"), strict=True))
 _NEUTRAL = "#7f8790"
 _SMOOTH_FROM = 40  # points; shorter curves are drawn as they are
 
@@ -34,28 +33,6 @@ def curves(name: str, runs: Sequence[Run], metrics: Sequence[str], texts: Texts,
             axes.set_title(texts(f"curve.{metric}"))
             axes.set_xlabel(texts(axis))
         legend(figure, max(panels, key=lambda axes: len(axes.get_lines())))
-        return to_svg(figure, name)
-
-
-def score_distributions(name: str, runs: Sequence[Run], texts: Texts) -> str | None:
-    """Draw, per reward model, the histograms of its scores of best, middle and worst answers."""
-    ranked = [run for run in runs if run.ranked]
-    if not ranked:
-        return None
-    with canvas(columns=len(ranked), height=2.9) as (figure, panels):
-        for axes, run in zip(panels, ranked, strict=True):
-            scores = [row.scores for row in run.ranked]
-            bins = np.histogram_bin_edges([score for row in scores for score in row], bins=24).tolist()
-            for grade, pick in _grades():
-                values = [score for row in scores for score in pick(row)]
-                axes.hist(
-                    values, bins=bins, histtype="stepfilled", alpha=0.45, color=_GRADE_COLOURS[grade],
-                    label=texts(f"grade.{grade}"),
-                )  # fmt: skip
-            axes.set_title(texts.label(run))
-            axes.set_xlabel(texts("axis.score"))
-        panels[0].set_ylabel(texts("axis.answers"))
-        legend(figure, panels[0])
         return to_svg(figure, name)
 
 
@@ -104,10 +81,6 @@ def reward_against_kl(name: str, sft: Run | None, runs: Sequence[Run], records: 
         axes.set_ylabel(texts.metric("reward"))
         legend(figure, axes)
         return to_svg(figure, name)
-
-
-def _grades() -> list[tuple[str, Callable[[list[float]], list[float]]]]:
-    return [("best", lambda row: row[:1]), ("middle", lambda row: row[1:-1]), ("worst", lambda row: row[-1:])]
 
 
 def _cycle(items: Sequence[object]) -> list[str]:

@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
-from kochat.metrics.intervals import Interval, mean_interval, paired_interval
+from kochat.metrics.intervals import Interval, paired_interval
 from kochat.study.results import Run, StudyResults
-from kochat.study.schema import Answer, RankedScores
+from kochat.study.reward_records import RewardRecord, reward_record
+from kochat.study.schema import Answer
 from kochat.study.text_scores import CORPUS_SCORES, MEAN_SCORES, TextScores, corpus_difference, score_texts
 from kochat.text.normalise import display
 
 VERDICTS = ("correct", "abstained", "wrong", "malformed")
-GRADES = ("best", "middle", "worst")
 _SHARES = {"accuracy": "correct", "hallucination": "wrong", "abstention": "abstained"}
 
 
@@ -62,18 +61,6 @@ class VariantRecord:
 
 
 @dataclass(frozen=True)
-class RewardRecord:
-    """How well one reward model tells better answers from worse ones, on held-out records."""
-
-    means: Mapping[str, float]  # mean score by grade: best, middle, worst
-    margin: float  # mean score of best minus mean score of worst
-    effect: float | None  # margin over the standard deviation of all scores: free of the scores' scale
-    accuracy: Interval  # share of ordered pairs scored in the right order; the interval resamples records
-    accuracy_by_id: Mapping[str, float]
-    n_pairs: int
-
-
-@dataclass(frozen=True)
 class Records:
     """All records of a study, by run name."""
 
@@ -85,7 +72,7 @@ def make_records(results: StudyResults) -> Records:
     """Compute the record of every finished run that answered prompts or scored preferences."""
     return Records(
         variants={run.name: variant_record(run) for run in results.answering},
-        rewards={run.name: reward_record(run.ranked) for run in results.of("rm") if run.ranked},
+        rewards={run.name: reward_record(run.ranked, run.statistics) for run in results.of("rm") if run.ranked},
     )
 
 
@@ -106,32 +93,6 @@ def variant_record(run: Run) -> VariantRecord:
     kinds = dict.fromkeys(row.kind for row in answers)
     by_kind = {kind: _part([row for row in answers if row.kind == kind], per_prompt, texts) for kind in kinds}
     return VariantRecord(whole, by_kind, per_prompt, texts)
-
-
-def reward_record(ranked: Collection[RankedScores]) -> RewardRecord:
-    """Compute a reward model's record from its scores (best to worst) of held-out records; a tie counts as wrong.
-
-    ValueError for no records.
-    """
-    by_id = {row.id: _ordered_share(row.scores) for row in ranked}
-    accuracy = mean_interval(list(by_id.values()))
-    if accuracy is None:
-        raise ValueError("no scored records to judge the reward model by")
-    grades = {
-        "best": [row.scores[0] for row in ranked],
-        "middle": [score for row in ranked for score in row.scores[1:-1]],
-        "worst": [row.scores[-1] for row in ranked],
-    }
-    means = {grade: float(np.mean(scores)) for grade, scores in grades.items() if scores}
-    margin = means["best"] - means["worst"]
-    spread = float(np.std([score for scores in grades.values() for score in scores]))
-    n_pairs = sum(len(row.scores) * (len(row.scores) - 1) // 2 for row in ranked)
-    return RewardRecord(means, margin, margin / spread if spread > 0 else None, accuracy, by_id, n_pairs)
-
-
-def _ordered_share(scores: list[float]) -> float:
-    pairs = list(combinations(scores, 2))
-    return sum(better > worse for better, worse in pairs) / len(pairs)
 
 
 def _part(answers: Collection[Answer], per_prompt: Mapping[str, Mapping[str, float]], texts: TextScores) -> Part:

@@ -8,6 +8,7 @@ Everything in the folder is data written by this package's runner, yet it is che
 from __future__ import annotations
 
 import csv
+import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,10 +19,21 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from kochat.errors import UserError
-from kochat.runs import DONE_FILE
-from kochat.study.schema import FIXED_KIND, Answer, CleaningSummary, Done, RankedScores, RunEntry, Stage, StudyFile
+from kochat.runs import DONE_FILE, EXPORT_DIR
+from kochat.study.schema import (
+    FIXED_KIND,
+    Answer,
+    CleaningSummary,
+    Done,
+    ExportStatistics,
+    RankedScores,
+    RunEntry,
+    Stage,
+    StudyFile,
+)
 
 STUDY_FILE = "study.json"
+EXPORT_INFO = Path(EXPORT_DIR, "kochat.json")  # as `models.export` names it, which would load peft to write a report
 ANSWERING_STAGES = ("baseline", "sft", "ppo")
 
 Series = list[tuple[int, float]]
@@ -37,6 +49,7 @@ class Run:
     curves: dict[str, Series] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     ranked: list[RankedScores] = field(default_factory=list)
+    statistics: ExportStatistics | None = None
     seed: int | None = None
 
     @property
@@ -139,6 +152,7 @@ def _read_run(folder: Path, entry: RunEntry) -> Run:
         curves=_read_curves(home / "metrics.csv"),
         answers=_read_lines(Answer, answers),
         ranked=_read_lines(RankedScores, home / "rm_scores.jsonl"),
+        statistics=_read_statistics(home / EXPORT_INFO, done),
         seed=done.seed if done.seed is not None else _read_seed(home / "config.yaml"),
     )
 
@@ -148,6 +162,14 @@ def _read_cleaning(folder: Path, summary: str | None) -> CleaningSummary | None:
     if summary is None or not (folder / summary).is_file():
         return None
     return _parse(CleaningSummary, folder / summary, (folder / summary).read_text(encoding="utf-8"))
+
+
+def _read_statistics(path: Path, done: Done) -> ExportStatistics | None:
+    """Read by what a reward model's scores are centred: from its export, else from what was logged; None where neither says."""
+    logged = {name: done.metrics.get(f"rm/{name}") for name in ExportStatistics.model_fields}
+    text = path.read_text(encoding="utf-8") if path.is_file() else json.dumps(logged)
+    statistics = _parse(ExportStatistics, path if path.is_file() else path.parents[1] / DONE_FILE, text)
+    return None if statistics.reward_mean is None or statistics.reward_std is None else statistics
 
 
 def _read_lines(model: type[Record], path: Path) -> list[Record]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FiniteFloat, field_validator
 
 FIXED_KIND = "fixed"  # the report's own prompts: shown, never scored
 Stage = Literal["pretrain", "baseline", "sft", "rm", "ppo"]
@@ -91,12 +91,30 @@ class Answer(BaseModel):
 
 
 class RankedScores(BaseModel):
-    """A reward model's scores of one record's completions, best to worst."""
+    """A reward model's scores of one record's three completions, best to worst; the texts may be absent."""
 
     id: str
     prompt: str = ""
     completions: list[str] = Field(default_factory=list)
-    scores: list[float] = Field(min_length=2)
+    scores: list[FiniteFloat] = Field(min_length=3, max_length=3)
+
+    @field_validator("completions")
+    @classmethod
+    def _three_or_none(cls, completions: list[str]) -> list[str]:
+        if len(completions) not in (0, 3):
+            raise ValueError(f"{len(completions)} completions for three scores")
+        return completions
+
+
+class ExportStatistics(BaseModel):
+    """By what a reward model's scores are centred, from its export's `kochat.json`; that of another stage has neither."""
+
+    reward_mean: FiniteFloat | None = None
+    reward_std: Annotated[FiniteFloat, Field(gt=0)] | None = None
+
+    def centre(self, score: float) -> float:
+        """Return a raw score with 0 at the mean of the demonstrations and the held-out spread as its unit."""
+        return (score - (self.reward_mean or 0.0)) / (self.reward_std or 1.0)
 
 
 class Parameters(BaseModel):

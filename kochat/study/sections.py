@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kochat.study import plots, tables
+from kochat.study import plots, reward_plots, reward_tables, tables
 from kochat.study.cleaning import cleaning_blocks
 from kochat.study.document import Block, Bullets, Document, Figure, Glossary, Paragraph, Section
 from kochat.study.findings import make_findings
@@ -106,12 +106,25 @@ def _reward_models(results: StudyResults, records: Records, texts: Texts) -> lis
         bool(runs),
         Paragraph(texts("rm.what")),
         _figure("rm_loss", plots.curves("rm_loss", runs, ("rm/train_loss", "rm/val_loss"), texts), texts),
-        tables.reward_models_table(results, records, texts),
-        _note(texts, "rm.scale"),
-        _figure("rm_scores", plots.score_distributions("rm_scores", runs, texts), texts),
+        reward_tables.accuracy_table(results, records, texts),
         _figure("rm_progress", plots.curves("rm_progress", runs, ("rm/accuracy", "rm/margin"), texts), texts),
+        reward_tables.scores_table(results, records, texts),
+        _note(texts, "rm.scale"),
+        _figure("rm_scores", reward_plots.score_distributions("rm_scores", runs, texts), texts),
     )
-    return [_section("rm", texts, blocks)]
+    trust = _or_missing(
+        texts,
+        bool(records.rewards),
+        Paragraph(texts("rm.calibration")),
+        reward_tables.calibration_table(results, records, texts),
+        *(Paragraph(note, note=True) for note in reward_tables.size_notes(results, records, texts)),
+        _figure("rm_calibration", reward_plots.calibration_curves("rm_calibration", runs, records, texts), texts),
+        _figure("rm_margins", reward_plots.margin_distributions("rm_margins", runs, records, texts), texts),
+        Paragraph(texts("rm.length")),
+        reward_tables.length_table(results, records, texts),
+        *(Paragraph(note, note=True) for note in reward_tables.length_notes(results, records, texts)),
+    )
+    return [_section("rm", texts, blocks), _section("rm_trust", texts, trust, level=3)]
 
 
 def _ppo(results: StudyResults, records: Records, texts: Texts) -> list[Section]:
@@ -173,7 +186,8 @@ def _limits(results: StudyResults, texts: Texts) -> Section:
 
 def _definitions(texts: Texts) -> Section:
     metrics = ("reward", "kl", "accuracy", "hallucination", "abstention",
-               "margin", "effect", "pair_accuracy", "val_loss")  # fmt: skip
+               "margin", "effect", "pair_accuracy", "calibration_error", "overconfidence", "length_correlation",
+               "shorter_better", "val_loss")  # fmt: skip
     signed = [
         (texts.metric(name), [texts(f"definition.{name}"), texts("definition.signature", signature=signature)])
         for name, signature in signatures().items()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kochat.study.document import Cell, Table
-from kochat.study.records import GRADES, Records
+from kochat.study.records import Records
 from kochat.study.results import Run, StudyResults
 from kochat.study.strings import NOTHING, Texts, count
 
@@ -93,26 +93,6 @@ def difference_cell(run: Run, against: Run, metric: str, records: Records, texts
     """Write the paired difference of two runs with its 95% interval, a dash where it was not measured."""
     interval = records.variants[run.name].difference(records.variants[against.name], metric)
     return Cell(NOTHING if interval is None else texts.interval(metric, interval, signed=True))
-
-
-def reward_models_table(results: StudyResults, records: Records, texts: Texts) -> Table | None:
-    """Show per reward model the mean scores by grade, the margin, and the pair accuracy with its interval."""
-    runs = [run for run in results.of("rm", "v2") if run.name in records.rewards]
-    rows = []
-    for run in runs:
-        record = records.rewards[run.name]
-        cells = {
-            "trainable": count(run.done.parameters.trainable),
-            "seconds": texts.duration(run.done.seconds),
-            "val_loss": texts.number("val_loss", run.last("rm/val_loss")),
-            **{f"score_{grade}": texts.number("score", record.means.get(grade)) for grade in GRADES},
-            "margin": texts.number("margin", record.margin),
-            "effect": texts.number("effect", record.effect),
-            "pair_accuracy": texts.interval("accuracy", record.accuracy),
-            "pairs": count(record.n_pairs),
-        }
-        rows.append([Cell(texts.label(run)), *(Cell(text, run.name, metric) for metric, text in cells.items())])
-    return Table(texts("caption.rm"), [texts("column.variant"), *map(texts.metric, cells)], rows) if rows else None
 
 
 def differences_table(contrasts: Sequence[tuple[Run, Run]], records: Records, texts: Texts) -> Table | None:

@@ -67,7 +67,7 @@ def test_the_reward_sentence_follows_the_interval(folder, reward, says):
 def test_the_reward_models_chance_level_is_said(folder):
     for rank in (0, 8, 16):
         path = folder / f"rm_lora{rank}/version_0/rm_scores.jsonl"
-        rows = [{"id": str(i), "scores": [1.0, 0.0] if i % 2 else [0.0, 1.0]} for i in range(20)]
+        rows = [{"id": str(i), "scores": [2.0, 1.0, 0.0] if i % 2 else [0.0, 1.0, 2.0]} for i in range(20)]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     said = findings(folder)["Reward model"]
     assert said[0].startswith("Pair accuracy is highest for Reward model rank 0 (full): 50.0% (")

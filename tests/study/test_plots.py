@@ -74,12 +74,6 @@ def test_curves_draw_the_runs_that_logged_and_name_the_axis(results):
     assert plots.curves("nothing", [], ("ppo/policy_loss",), texts) is None
 
 
-def test_distributions_have_a_panel_a_model_and_a_colour_a_grade(results):
-    svg = plots.score_distributions("scores", results.of("rm", "v2"), Texts("en"))
-    assert {"good answers", "middle answers", "bad answers", "Reward model rank 8"} <= set(words(svg))
-    assert plots.score_distributions("scores", results.of("sft"), Texts("en")) is None
-
-
 def test_verdicts_show_judged_variants(results):
     svg = plots.verdicts("verdicts", results.answering, make_records(results), Texts("ko"))
     assert {"정답", "틀린 사실", "답을 피함", "기준 모델", "SFT rank 16 v1"} <= set(words(svg))

@@ -1,9 +1,9 @@
 import pytest
 import sacrebleu
 
-from kochat.study.records import reward_record, variant_record
+from kochat.study.records import variant_record
 from kochat.study.results import Run
-from kochat.study.schema import Answer, Done, RankedScores, RunEntry
+from kochat.study.schema import Answer, Done, RunEntry
 from kochat.study.text_scores import corpus_difference, score_texts, signatures
 
 
@@ -92,26 +92,3 @@ def test_a_corpus_difference_scores_the_same_prompts_of_both():
 def test_signatures_name_the_tokenizer():
     assert "tok:char" in signatures()["bleu"]
     assert "tok:none" in signatures()["legacy_bleu"]
-
-
-def test_reward_model_numbers_by_hand():
-    ranked = [RankedScores(id="a", scores=[2.0, 1.0, 0.0]), RankedScores(id="b", scores=[1.0, 1.0, 3.0])]
-    record = reward_record(ranked)
-    assert record.means == {"best": 1.5, "middle": 1.0, "worst": 1.5}
-    assert record.margin == 0.0
-    assert record.n_pairs == 6
-    assert record.accuracy.value == 0.5  # a: 3 of 3; b: a tie and two wrong
-    assert record.accuracy_by_id == {"a": 1.0, "b": 0.0}
-
-
-def test_the_effect_does_not_depend_on_the_scale_of_scores():
-    scores = [[2.0, 1.0, 0.0], [3.0, 1.0, 0.5]]
-    small = reward_record([RankedScores(id=str(i), scores=row) for i, row in enumerate(scores)])
-    large = reward_record([RankedScores(id=str(i), scores=[7 + 10 * x for x in row]) for i, row in enumerate(scores)])
-    assert large.margin == pytest.approx(10 * small.margin)
-    assert large.effect == pytest.approx(small.effect)
-
-
-def test_a_reward_model_without_scores_is_refused():
-    with pytest.raises(ValueError, match="no scored records"):
-        reward_record([])
