@@ -12,7 +12,7 @@ from kochat.data.files import TEST_FILE
 from kochat.data.ledger import SUMMARY_FILE, Report
 from kochat.data.workers import available_cores
 from kochat.errors import UserError
-from kochat.runs import write_json
+from kochat.runs import Source, require_source, write_json
 from kochat.study.plan import SAMPLE
 
 _ORIGIN_FILE = "origin.json"
@@ -81,11 +81,27 @@ def explain_command(rule: str, raw: Path | None, out: Path, *cleaning: Any) -> N
 
 
 def _load_tokenizer(source: str) -> Any:
-    """Load the tokenizer of a model's folder, run or hub id; the room of data may not import that of models."""
-    from kochat.models.backbone import model_folder
+    """Load the tokenizer of a folder, run or hub id (of which no weights are fetched).
+
+    The room of data may not import that of models, so this one hands the tokenizer over.
+    """
     from kochat.models.tokenizer import load_tokenizer
 
-    return load_tokenizer(model_folder("--tokenizer", source))
+    found = Source(source, Path(source)) if Path(source).is_dir() else require_source("--tokenizer", source)
+    return load_tokenizer(found.directory or _fetch_tokenizer(source))
+
+
+def _fetch_tokenizer(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=["tokenizer*", "special_tokens_map.json"]))
+    except Exception as error:  # the hub's client raises many kinds: offline, unknown, gated
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"--tokenizer: {hub_id!r} is neither in the local cache nor could it be fetched ({reason}); connect to the "
+            "network, or give a tokenizer's folder"
+        ) from error
 
 
 def prepare_study(data_dir: Path, raw: str | Path, sample_size: str, seed: int) -> dict[str, Any]:

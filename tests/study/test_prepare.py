@@ -85,3 +85,14 @@ def test_clean_command_is_clean(tmp_path):
     (tmp_path / "bounds.yaml").write_text("max_completion: 30\n")
     stricter = clean_command(tmp_path / "v1", tmp_path / "v3", tmp_path / "bounds.yaml", False, False, 0)
     assert stricter.files["kochatgpt_1_SFT.jsonl"].kept < report.files["kochatgpt_1_SFT.jsonl"].kept
+
+
+def test_a_tokenizer_that_is_nowhere(tmp_path):
+    write_sample(tmp_path / "v1", 0, "tiny")
+    given = (tmp_path / "v1", tmp_path / "v2", None, False, False, 0, 1, None)
+    for source, message in (
+        ("./lost", "--tokenizer: no directory './lost'"),
+        ("no-such/hub-id", "--tokenizer: 'no-such/hub-id'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            clean_command(*given, source)
