@@ -27,7 +27,7 @@ def files_table(summary: CleaningSummary, texts: Texts) -> Table:
     """Show the rows of each file before and after cleaning."""
     header = [texts(f"column.{name}") for name in ("file", "before", "changed", "removed", "after")]
     rows = [
-        [Cell(name), *(Cell(count(n)) for n in (counts.read, counts.changed, counts.dropped, counts.kept))]
+        [Cell(name), *(Cell(count(n)) for n in (counts.read, counts.changed, counts.removed, counts.kept))]
         for name, counts in summary.files.items()
     ]
     return Table(texts("caption.cleaning"), header, rows)
@@ -36,7 +36,7 @@ def files_table(summary: CleaningSummary, texts: Texts) -> Table:
 def rules_table(summary: CleaningSummary, texts: Texts) -> Table | None:
     """Show one row per rule and action, one column per file; None where no rule did anything."""
     rows = []
-    for action, field in (("changed", "changed_by"), ("removed", "dropped_by")):
+    for action, field in (("changed", "changed_by"), ("removed", "removed_by")):
         by_file: list[Mapping[str, int]] = [getattr(counts, field) for counts in summary.files.values()]
         for rule in dict.fromkeys(rule for counts in by_file for rule in counts):
             found = [counts.get(rule, 0) for counts in by_file]

@@ -57,9 +57,20 @@ class CleaningCounts(BaseModel):
     read: int
     kept: int
     dropped: int = 0
+    skipped: int = 0
     changed: int = 0
     changed_by: dict[str, int] = Field(default_factory=dict)
     dropped_by: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def removed(self) -> int:
+        """Rows that are no longer there: dropped by a rule, or skipped because they could not be read."""
+        return self.dropped + self.skipped
+
+    @property
+    def removed_by(self) -> dict[str, int]:
+        """Rows that are no longer there, by rule."""
+        return ({"bad_record": self.skipped} if self.skipped else {}) | self.dropped_by
 
 
 class CleaningSummary(BaseModel):

@@ -157,3 +157,33 @@ def test_v1_passed_as_v2_is_refused_by_the_data_modules(tmp_path: Path, tokenize
     module = SFTDataModule(data_dir=str(tmp_path), version="v2", tokenizer=tokenizer)
     with pytest.raises(UserError, match=r"manifest\.json: missing or unreadable; make it with: python -m kochat clean"):
         module.prepare_data()
+
+
+def test_the_v1_arm_reads_what_clean_let_pass(tmp_path: Path, tokenizer) -> None:
+    """Raw data is read alike by clean and by the DataModules: what one skips, the other skips, and warns of."""
+    from kochat.data import SFTDataModule
+
+    rows = sound_rows(200)
+    raw = write(tmp_path / "v1" / SFT_FILE, [*rows[:9], {"prompt": None, "completion": "가나"}, *rows[9:]])
+    write(
+        tmp_path / "v1" / "test.jsonl",
+        [{"id": "1", "prompt": "라디오는 누가 만들었나", "completion": "다라", "kind": "talk"}],
+    )
+    assert main(["clean", str(tmp_path / "v1"), "--out", str(tmp_path / "v2")]) == 0
+    arms = {
+        v: SFTDataModule(data_dir=str(tmp_path), version=v, max_length=128, max_prompt_length=96, tokenizer=tokenizer)
+        for v in ("v1", "v2")
+    }
+    with pytest.warns(UserWarning, match=r'v1/kochatgpt_1_SFT\.jsonl: skipped line 10: "prompt" is null'):
+        arms["v1"].prepare_data()
+    arms["v2"].prepare_data()
+    for arm in arms.values():
+        arm.setup("fit")
+    assert len(arms["v1"]._tables["train"]) == len(arms["v2"]._tables["train"]) > 100
+    with raw.open("a", encoding="utf-8") as stream:
+        stream.write("{broken}\n" * 3)
+    again = SFTDataModule(
+        data_dir=str(tmp_path), version="v1", max_length=128, max_prompt_length=96, tokenizer=tokenizer
+    )
+    with pytest.raises(UserError, match=r'line 10: "prompt" is null.* \(4 of 204 records are bad; the next: line 202'):
+        again.prepare_data()

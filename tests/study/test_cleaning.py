@@ -30,6 +30,16 @@ def test_rules_show_their_counts_by_file_and_in_all():
     ]
 
 
+def test_rows_that_could_not_be_read_count_as_removed():
+    counts = {"read": 300, "kept": 295, "dropped": 2, "skipped": 3, "dropped_by": {"correction": 2}}
+    summary = CleaningSummary.model_validate({"files": {"a": counts}})
+    assert shown(files_table(summary, TEXTS)) == [["a", "300", "0", "5", "295"]]
+    assert shown(rules_table(summary, TEXTS)) == [
+        ["removed", "row that could not be read", "3", "3"],
+        ["removed", "correction by hand", "2", "2"],
+    ]
+
+
 def test_rules_that_did_nothing_give_no_table():
     assert rules_table(CleaningSummary.model_validate({"files": {"a": {"read": 1, "kept": 1}}}), TEXTS) is None
 
