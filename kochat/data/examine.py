@@ -58,14 +58,16 @@ class Examined(NamedTuple):
     found: tuple[str, str] | None
 
     def dump(self) -> bytes:
-        """Return the row as a line of JSON."""
-        return json.dumps(self, ensure_ascii=False).encode() + b"\n"
+        """Return the row as a line of JSON; `before` is null where nothing was changed."""
+        row = self._replace(before=None) if self.before == self.after else self
+        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
     def load(cls, line: bytes) -> Examined:
         """Read what :meth:`dump` wrote."""
         at, place, key, before, after, changes, found = from_json(line)
         changes = [Change(*change) for change in changes]
+        before = after if before is None else before
         return cls(at, place, key, before, after, changes, None if found is None else tuple(found))
 
 
