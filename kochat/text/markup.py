@@ -12,7 +12,7 @@ _TAG = re.compile(
 )
 _BREAKING = re.compile(r"</?(?:blockquote|br|div|h[1-6]|hr|li|ol|p|table|tr|ul)\b", re.IGNORECASE)
 _ABOUT_MARKUP = re.compile(
-    r"```|<!doctype|<html|<body|<script|<\?xml|html|xml|css|마크업|태그|코드|\btags?\b", re.IGNORECASE
+    r"```|<!doctype|<html|<body|<script|<\?xml|html|xml|css|jsx|react|마크업|태그|코드|\btags?\b", re.IGNORECASE
 )
 _ENTITY = re.compile(r"&(?:amp;)*(nbsp|lt|gt|quot|apos|hellip|middot|ldquo|rdquo|lsquo|rsquo);")
 _ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
