@@ -14,7 +14,7 @@ _GRAM = 4
 _LOOP_SHARE = 0.5  # of the letters; a loop of under eight rounds must be nearly the whole text
 _SHORT_LOOP_SHARE = 0.8
 _ROUNDS, _MANY_ROUNDS = 5, 8
-_LEAST_LETTERS = 10  # 네네네네 and 뺑뺑뺑뺑 are speech
+_LEAST_LETTERS = 2 * _ROUNDS
 _SINGLE_LETTERS = 30  # of one letter over and over, as in 하하하하
 _LONGEST_UNIT = 200
 _SENTENCES, _SENTENCE_LETTERS = 4, 5
@@ -54,8 +54,7 @@ def _loop(key: str) -> str | None:
 
 def _is_loop(unit: str, length: int, total: int) -> bool:
     rounds, share = length // len(unit), length / total
-    least = _SINGLE_LETTERS if len(set(unit)) == 1 else _LEAST_LETTERS
-    if rounds < _ROUNDS or length < least or unit.isdigit():
+    if rounds < _ROUNDS or unit.isdigit() or (len(set(unit)) == 1 and length < _SINGLE_LETTERS):
         return False
     return share >= (_LOOP_SHARE if rounds >= _MANY_ROUNDS else _SHORT_LOOP_SHARE)
 

@@ -22,6 +22,7 @@ from kochat.text.markup import strip_markup, strip_special_tokens
         ("HTML에서 <p>는 뭐야?", "HTML에서 <p>는 뭐야?"),
         ("```\n<div>\n```", "```\n<div>\n```"),
         ("&#8203;", "&#8203;"),
+        ("HT<b>ML</b> <i>문서</i>", "HT<b>ML</b> <i>문서</i>"),
     ],
 )
 def test_markup(raw: str, expected: str) -> None:
