@@ -111,6 +111,23 @@ def test_ledger_names_file_row_rule_before_and_after(raw: Path) -> None:
     )
 
 
+def test_nothing_else_is_left_behind(raw: Path) -> None:
+    clean(raw, raw.parent / "v2")
+    assert sorted(path.name for path in (raw.parent / "v2").iterdir()) == [
+        "corpus.jsonl",
+        "kochatgpt_1_SFT.jsonl",
+        "kochatgpt_2_RM.jsonl",
+        "kochatgpt_3_PPO.jsonl",
+        "ledger.jsonl",
+        "manifest.json",
+        "summary.json",
+        "summary.md",
+        "test.jsonl",
+        "test_preferences.jsonl",
+    ]
+    assert sorted(path.name for path in raw.parent.iterdir()) == ["v1", "v2"]
+
+
 def test_cleaning_v2_gives_v2(raw: Path) -> None:
     v2, v3 = raw.parent / "v2", raw.parent / "v3"
     clean(raw, v2)
@@ -133,6 +150,15 @@ def test_a_given_test_set_is_kept_and_its_near_copies_are_dropped(raw: Path) -> 
     report = clean(raw, raw.parent / "v2")
     assert read(raw.parent / "v2" / "test.jsonl") == given
     assert report.files["kochatgpt_1_SFT.jsonl"].dropped_by["near_test"] == 1
+
+
+def test_preferences_of_a_given_test_prompt_are_held_out(raw: Path) -> None:
+    write(raw / "test.jsonl", [{"id": "t1", "prompt": TRAIN_PROMPTS[1], "completion": "답이에요", "kind": "trained"}])
+    record = preference(TRAIN_PROMPTS[1], "좋은 답이에요", "보통 답이에요", "나쁜 답이에요")
+    write(raw / "kochatgpt_2_RM.jsonl", [*RM_ROWS, record])
+    clean(raw, raw.parent / "v2")
+    prompts = [row["prompt"] for row in read(raw.parent / "v2" / "test_preferences.jsonl")]
+    assert prompts == [TEST_PROMPTS[0], TRAIN_PROMPTS[1]]
 
 
 def test_no_training_file_holds_a_test_or_fixed_prompt(raw: Path) -> None:

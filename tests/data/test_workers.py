@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +53,31 @@ def test_small_data_is_left_to_the_parent() -> None:
     assert useful_workers(8, 12 << 20) == 3
     assert useful_workers(2, 1 << 40) == 2
     assert available_cores() >= 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_idle_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, signal\n"
+        "from kochat.data.workers import Workers\n"
+        "from tests.data.test_workers import scaled\n"
+        "if __name__ == '__main__':\n"
+        "    with Workers(2, 1) as workers:\n"
+        "        assert list(workers.map(scaled, range(6))) == list(range(6))\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, str(script)], start_new_session=True, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    pytest.fail("workers outlived their parent")
