@@ -1,0 +1,85 @@
+"""The comparisons and their goals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class System:
+    """One side of a comparison.
+
+    Args:
+        label: its name in the table.
+        runner: the module that runs it.
+        environment: whose interpreter: kochat, trl-ppo or trl.
+        variant: what it does besides its plain way.
+        changes: fields of `Run` in which it differs from the case.
+    """
+
+    label: str
+    runner: str
+    environment: str = "kochat"
+    variant: str = ""
+    changes: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison: the first system is kochat, and its gain is over the fastest of the others.
+
+    Args:
+        name: for the command line.
+        title: for the table.
+        size: the model.
+        systems: kochat first.
+        tuning: lora or full.
+        lengths: fixed or eos.
+        steps: see `Run`.
+        unit: what a system's `work` counts.
+        goal: least gain in CPU time.
+        memory_goal: largest share of the peer's peak memory.
+    """
+
+    name: str
+    title: str
+    size: str
+    systems: tuple[System, ...]
+    tuning: str = "lora"
+    lengths: str = "fixed"
+    steps: int = 16
+    unit: str = "prompts"
+    goal: float | None = None
+    memory_goal: float | None = None
+
+
+_PPO = (System("kochat", "kochat_ppo"), System("TRL 1.12 PPOTrainer", "trl_ppo", "trl-ppo"))
+_PPO_BF16 = (System("kochat, bf16-mixed", "kochat_ppo", variant="bf16"), _PPO[1])
+
+
+def _ppo(size: str, tuning: str, lengths: str, steps: int, goal: float, memory_goal: float | None = None) -> Case:
+    title = (
+        f"PPO, {size}, {'LoRA 8' if tuning == 'lora' else 'full'}, {'fixed length' if lengths == 'fixed' else 'EOS'}"
+    )
+    return Case(
+        f"ppo-{size}-{tuning}-{lengths}", title, size, _PPO, tuning, lengths, steps, goal=goal, memory_goal=memory_goal
+    )
+
+
+CASES = [
+    _ppo("tiny", "lora", "fixed", 16, 2.2),
+    _ppo("tiny", "lora", "eos", 16, 3.0),
+    _ppo("tiny", "full", "fixed", 16, 1.9),
+    _ppo("class", "lora", "fixed", 2, 1.5, 0.33),
+    _ppo("class", "lora", "eos", 2, 2.0, 0.33),
+    Case(
+        "ppo-class-lora-eos-bf16",
+        "PPO, class, LoRA 8, EOS: kochat in bf16, TRL in float32",
+        "class",
+        _PPO_BF16,
+        lengths="eos",
+        steps=2,
+        goal=3.0,
+    ),
+    _ppo("class", "full", "eos", 1, 1.0, 0.75),
+]

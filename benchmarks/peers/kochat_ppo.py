@@ -1,0 +1,125 @@
+"""PPO by kochat: `PPOModule` under a Lightning Trainer, as `python -m kochat fit` runs it, without logging and checkpoints.
+
+python -m benchmarks.peers.kochat_ppo RUN
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import torch
+
+from benchmarks.peers import settings
+from benchmarks.peers.kochat_common import fit, quiet
+from benchmarks.peers.lengths import LengthForcer, length_table
+from benchmarks.peers.measure import Meter
+from benchmarks.peers.settings import Run
+from benchmarks.peers.workload import data_options
+from kochat.data import PromptDataModule
+from kochat.functional import token_logprobs
+from kochat.modules import PPOModule
+
+
+class MeteredPPO(PPOModule):
+    """PPO that tells the meter in which phase it is."""
+
+    meter: Meter
+    forcer: LengthForcer
+    rolling = False
+
+    def check_before_training(self, batch) -> None:
+        """Check the roles; a phase of its own, since it is done once a run."""
+        with self.meter.phase("checks"):
+            super().check_before_training(batch)
+
+    def rollout(self, batch, generator):
+        """Roll out with forced lengths; what follows decoding is scoring."""
+        self.meter.enter("rollout")
+        self.forcer.begin()
+        MeteredPPO.rolling = True
+        rollout = super().rollout(batch, generator)
+        MeteredPPO.rolling = False
+        self.meter.tokens["response"] += int(rollout.mask.sum())
+        self.meter.tokens["prompt"] += int(batch["lengths"].sum())
+        return rollout
+
+    def update(self, rollout, targets):
+        """Update; what follows is Lightning's and logging's."""
+        with self.meter.phase("update"):
+            losses = super().update(rollout, targets)
+        self.meter.enter("other")
+        return losses
+
+
+def force_lengths(forcer: LengthForcer, eos_id: int) -> None:
+    """Make `draw` end rows where the table says so and nowhere else; log-probabilities stay those of the token taken."""
+    module = import_module("kochat.rollout.generate")
+    draw = module.draw
+
+    def forced(logits, temperature, generator, rows=None):
+        token, logprob = draw(logits, temperature, generator)
+        if not MeteredPPO.rolling:  # the checks before training draw freely
+            return token, logprob
+        ends = forcer.ends(torch.arange(len(token)) if rows is None else rows)
+        wrong = ends != (token == eos_id)
+        if wrong.any():
+            token = torch.where(ends, eos_id, torch.where(token == eos_id, eos_id + 4, token))
+            scaled = (logits[wrong] / temperature).unsqueeze(1)
+            logprob = logprob.clone()
+            logprob[wrong] = token_logprobs(scaled, token[wrong].unsqueeze(1)).squeeze(1)
+        return token, logprob
+
+    module.draw = forced
+
+
+def mark_decoding(meter: Meter) -> None:
+    """Begin the phase of scoring when `generate` returns."""
+    collect = import_module("kochat.rollout.collect")
+    generate = collect.generate
+
+    def marked(*args, **kwargs):
+        result = generate(*args, **kwargs)
+        if MeteredPPO.rolling:
+            meter.enter("score")
+        return result
+
+    collect.generate = marked
+
+
+def main() -> None:
+    """Run once and print the result."""
+    run = Run.load(sys.argv[1])
+    quiet()
+    lora = run.tuning == "lora"
+    module = MeteredPPO(
+        policy=str(run.path("sft" if lora else "base")),
+        reward_model=str(run.path("rm" if lora else "value")),
+        kl_coef=settings.KL_COEF,
+        kl_kind="k1",
+        gae_lambda=settings.GAE_LAMBDA,
+        clip_range=settings.CLIP,
+        value_clip_range=settings.CLIP,
+        vf_coef=settings.VALUE_COEF,
+        ppo_epochs=settings.PPO_EPOCHS,
+        minibatch_size=run.batch_size // 2,
+        learning_rate=settings.LEARNING_RATE,
+        critic_learning_rate=settings.LEARNING_RATE,
+        temperature=1.0,
+        max_new_tokens=run.response_tokens,
+        missing_eos_penalty=settings.MISSING_EOS_PENALTY,
+    )
+    module.meter = meter = Meter(run.count_flops)
+    table = length_table(run.lengths, run.steps, run.batch_size, run.response_tokens)
+    module.forcer = LengthForcer(table)
+    force_lengths(module.forcer, module.tokenizer.eos_token_id)
+    mark_decoding(meter)
+    data = PromptDataModule(
+        batch_size=run.batch_size, limit_train=run.steps * run.batch_size, **data_options(run.path(""))
+    )
+    fit(module, data, meter, run)
+    meter.report(work=run.steps * run.batch_size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The same response lengths for every system: a table of lengths, and how a step of decoding is held to it."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.peers.settings import SEED
+
+MEAN = 26.0  # of the exponential; cut at 2 and 64 it has a mean of about 24
+
+
+def length_table(kind: str, rollouts: int, rows: int, limit: int) -> torch.Tensor:
+    """Return (rollouts, rows) lengths in tokens, EOS included; ``limit + 1`` where no EOS comes in time.
+
+    Args:
+        kind: ``fixed`` (no answer ends by itself) or ``eos`` (exponentially distributed lengths, drawn once).
+        rollouts: batches that are decoded.
+        rows: answers a batch.
+        limit: the length limit.
+    """
+    if kind == "fixed":
+        return torch.full((rollouts, rows), limit + 1)
+    generator = torch.Generator().manual_seed(SEED)
+    drawn = torch.empty(rollouts, rows).exponential_(1 / (MEAN * limit / 64), generator=generator)
+    return drawn.ceil().long().clamp(2, limit + 1)
+
+
+class LengthForcer:
+    """Counts each row's tokens and says which rows must end now.
+
+    Args:
+        table: from `length_table`.
+    """
+
+    def __init__(self, table: torch.Tensor) -> None:
+        self.table = table
+        self.rollout = -1
+        self.counts = torch.zeros(0, dtype=torch.long)
+
+    def begin(self) -> None:
+        """Begin the next batch of answers."""
+        self.rollout += 1
+        self.counts = torch.zeros_like(self.table[0])
+
+    def ends(self, rows: torch.Tensor) -> torch.Tensor:
+        """Count one more token for ``rows``; return a bool for each, True where it must be EOS."""
+        self.counts[rows] += 1
+        return self.counts[rows] >= self.table[self.rollout % len(self.table)][rows]

@@ -1,0 +1,74 @@
+"""What is measured: model sizes, the hyper-parameters that all systems share, and the settings of one run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PPO_BATCH, PPO_MINIBATCH, PPO_EPOCHS, PPO_TOKENS = 16, 8, 4, 64
+KL_COEF, MISSING_EOS_PENALTY, CLIP, VALUE_COEF, GAE_LAMBDA = 0.1, 1.0, 0.2, 1.0, 0.95
+LEARNING_RATE = 1e-5
+LORA_RANK, LORA_ALPHA, LORA_TARGETS = 8, 16, ("c_attn",)
+SFT_BATCH, RM_BATCH, ANSWER_BATCH = 16, 8, 16
+MAX_LENGTH, MAX_PROMPT_LENGTH = 512, 256
+SEED = 0
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """A GPT-2: layers, hidden width, heads, rows of the embedding, positions."""
+
+    layers: int
+    hidden: int
+    heads: int
+    vocab: int
+    positions: int
+
+
+SIZES = {
+    "tiny": ModelSize(4, 256, 4, 8_000, 1024),
+    "class": ModelSize(12, 768, 12, 51_200, 1024),  # KoGPT2's own shape
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one system, as it is handed to its process.
+
+    Args:
+        workload: the folder that `workload.prepare` wrote.
+        tuning: lora or full.
+        lengths: fixed (every answer has all tokens) or eos (answers end at given lengths).
+        steps: rollouts of PPO, optimizer steps of SFT and RM, prompts of the evaluation.
+        variant: what a system does besides its plain way: packed, grouped, single, bf16.
+        batch_size: prompts a rollout; minibatches are half of it.
+        response_tokens: length limit of answers.
+        count_flops: count FLOP in place of taking times.
+    """
+
+    workload: str
+    tuning: str = "lora"
+    lengths: str = "fixed"
+    steps: int = 16
+    variant: str = ""
+    batch_size: int = PPO_BATCH
+    response_tokens: int = PPO_TOKENS
+    count_flops: bool = False
+
+    def dump(self) -> str:
+        """Return the run as one argument."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def load(cls, text: str) -> Run:
+        """Read what `dump` wrote."""
+        return cls(**json.loads(text))
+
+    def path(self, name: str) -> Path:
+        """Return a file or folder of the workload."""
+        return Path(self.workload) / name
+
+    def rows(self, name: str) -> list:
+        """Return the encoded rows of a stage."""
+        return json.loads(self.path(f"{name}.json").read_text(encoding="utf-8"))
