@@ -24,10 +24,10 @@ _REWORDED = (  # jsonargparse's words for a value that fits none of the types al
     (r"Problems parsing config: ", "not YAML: "),
     (r"Unexpected config:.*", "holds no settings"),
 )
-_LEFT_OUT = {  # settings that people look for -> why there is none
-    name: "kochat samples from the whole distribution, the one whose log-probabilities PPO compares; leave it out"
-    for name in ("top_k", "top_p", "repetition_penalty")
-}
+_LEFT_OUT = dict.fromkeys(  # settings that people look for -> why there is none
+    ("top_k", "top_p", "repetition_penalty"),
+    "kochat samples from the whole distribution, the one whose log-probabilities PPO compares; leave it out",
+)
 _NOT_ACCEPTED = re.compile(r"Option '(\w+)' is not accepted")
 _UNKNOWN_OPTION = re.compile(r"Subcommand '\w+' does not accept option '([\w.]+)'")
 

@@ -34,6 +34,7 @@ _EXPECTED_WARNINGS = (
     ".*Experiment logs directory.*exists.*",  # TensorBoard's files stand beside metrics.csv
     ".*Checkpoint directory.*exists.*",
     ".*module.s. in eval mode at the start of training.*",  # meant: dropout is off in every role
+    ".*is_gradient_checkpointing. is deprecated.*",  # PEFT asks transformers by its old name
     ".*isinstance.treespec, LeafSpec.*",
 )
 _NO_PART_OF_A_RUN = ("config", "study", "logs_dir", "skip_finished", "ckpt_path", "verbose")

@@ -36,7 +36,7 @@ def test_position_ids_dropped(tmp_path, base, tokenizer, monkeypatch):
     sound = checks.load(tmp_path / "sound", tokenizer)
     monkeypatch.setattr("kochat.models.roles.position_ids", lambda mask: torch.arange(mask.shape[1]).expand(mask.shape))
     turns_red(roles.test_padding_moves_no_logit_and_no_score, tmp_path / "a", tokenizer, "gpt2", 4)
-    turns_red(ppo.test_padding_moves_no_reward_or_value, tmp_path / "b", base, tokenizer, 2)
+    turns_red(ppo.test_padding_moves_no_reward_or_value, tmp_path / "b", base, tokenizer, 2, False)
     turns_red(checks.check, sound, tokenizer)
 
 
@@ -112,7 +112,7 @@ def test_prompt_mask_from_pad_ids(tmp_path, base, tokenizer, monkeypatch):
     from kochat.modules.base import ChatModule
 
     monkeypatch.setattr(ChatModule, "prompt_mask", lambda self, batch: batch["input_ids"] != 9)
-    turns_red(ppo.test_padding_moves_no_reward_or_value, tmp_path, base, tokenizer, 9)
+    turns_red(ppo.test_padding_moves_no_reward_or_value, tmp_path, base, tokenizer, 9, True)
 
 
 @pytest.mark.parametrize("stage", ["sft", "ppo"])

@@ -60,6 +60,7 @@ class PPOModule(PPOUpdate):
         disagreement_coef: subtracted from the score for each standard deviation between the reward models of an ensemble.
         scale_reward: divide the centred score by its spread on held-out answers, so that kl_coef means the same under
             reward models of any logit scale.
+        packing: run the roles on real tokens alone, several answers a row; false pads every answer to the longest.
     """
 
     stage: ClassVar[str] = "ppo"
@@ -91,6 +92,7 @@ class PPOModule(PPOUpdate):
         length_penalty: float = 0.0,
         disagreement_coef: float = 0.0,
         scale_reward: bool = True,
+        packing: bool = True,
     ) -> None:
         super().__init__(max_new_tokens, stop_tokens)
         self.automatic_optimization = False
@@ -117,6 +119,7 @@ class PPOModule(PPOUpdate):
         self.length_penalty = length_penalty
         self.disagreement_coef = disagreement_coef
         self.scale_reward = scale_reward
+        self.packing = packing
         self.checked = False
         self._sampler: torch.Generator | None = None
         check_ppo_options(self)
@@ -180,13 +183,14 @@ class PPOModule(PPOUpdate):
             self.generation_settings(self.temperature),
             tolerance(self.trainer.precision),
             at_start=self.trainer.global_step == 0,
+            packing=self.packing,
         )
         self.checked = True
 
     def rollout(self, batch: dict[str, Any], generator: torch.Generator | None) -> Rollout:
         """Sample answers and score them with all roles."""
         settings = self.generation_settings(self.temperature)
-        return collect(self.roles, batch["input_ids"], self.prompt_mask(batch), settings, generator)
+        return collect(self.roles, batch["input_ids"], self.prompt_mask(batch), settings, generator, self.packing)
 
     def targets(self, rollout: Rollout) -> Targets:
         """Turn scores and KL into advantages (whitened over all ranks) and returns."""
@@ -232,6 +236,7 @@ class PPOModule(PPOUpdate):
         quantities |= {
             "kl": masked_mean(targets.kl, rollout.mask, num_tokens=tokens),
             "value": masked_mean(rollout.values, rollout.mask, num_tokens=tokens),
+            "entropy": masked_mean(rollout.entropy, rollout.mask, num_tokens=tokens),
             "kl_coef": torch.tensor(self.kl_coef, device=self.device),
         }
         for name, value in (losses | quantities).items():

@@ -10,9 +10,9 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat.errors import RunError
-from kochat.functional import entropy, kl_estimate, masked_mean, ppo_policy_loss, value_loss
+from kochat.functional import kl_estimate, masked_mean, ppo_policy_loss, value_loss
 from kochat.modules.base import ChatModule
-from kochat.rollout import PPORoles, Rollout, Targets, response_logprobs, response_values
+from kochat.rollout import PackedRows, PPORoles, Rollout, Targets, response_logprobs, response_values
 from kochat.rollout.checks import check_gradients
 
 Statistics = dict[str, torch.Tensor]
@@ -33,6 +33,7 @@ class PPOUpdate(ChatModule):
     critic_learning_rate: float
     max_grad_norm: float
     temperature: float
+    packing: bool
 
     def _rank_sampler(self) -> torch.Generator:
         raise NotImplementedError
@@ -95,11 +96,9 @@ class PPOUpdate(ChatModule):
             targets: of the whole rollout.
             share: what sums are divided by; see `ChatModule.token_share`.
         """
-        width = part.mask.shape[1]
-        logprobs, logits = response_logprobs(
-            self.roles.policy, part.sequences, part.sequence_mask, width, self.temperature
-        )
-        values = response_values(self.roles.critic, part.sequences, part.sequence_mask, width)
+        rows = PackedRows(part.sequences, part.sequence_mask, self.packing)
+        logprobs, _ = response_logprobs(self.roles.policy, rows, part.mask, self.temperature)
+        values = response_values(self.roles.critic, rows, part.mask)
         policy_loss, clip_fraction = ppo_policy_loss(
             logprobs, part.old_logprobs, targets.advantages[index], part.mask, self.clip_range, num_tokens=share
         )
@@ -112,7 +111,6 @@ class PPOUpdate(ChatModule):
             "value_loss": critic_loss,
             "clip_fraction": clip_fraction,
             "value_clip_fraction": value_clip_fraction,
-            "entropy": masked_mean(entropy(logits.detach()), part.mask, num_tokens=share),
             "approx_kl": masked_mean(moved, part.mask, num_tokens=share),
         }
         return policy_loss + self.vf_coef * critic_loss, statistics

@@ -2,6 +2,7 @@
 
 from kochat.rollout.collect import Rollout, collect, response_logprobs, response_values
 from kochat.rollout.generate import Generation, GenerationSettings, decode, generate
+from kochat.rollout.packing import PackedRows
 from kochat.rollout.roles import PPORoles, RewardModel
 from kochat.rollout.targets import RewardSettings, Targets, make_targets
 
@@ -9,6 +10,7 @@ __all__ = [
     "Generation",
     "GenerationSettings",
     "PPORoles",
+    "PackedRows",
     "RewardModel",
     "RewardSettings",
     "Rollout",

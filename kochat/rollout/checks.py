@@ -34,6 +34,7 @@ def check_roles(
     settings: GenerationSettings,
     limit: float,
     at_start: bool,
+    packing: bool = True,
 ) -> None:
     """Stop a run whose roles would make PPO's ratio, KL or reward wrong.
 
@@ -44,6 +45,7 @@ def check_roles(
         settings: how the run samples.
         limit: the tolerance.
         at_start: the policy has not been trained yet, so its KL from the reference must be 0.
+        packing: the run's own; packed rows are held to decoding, which packs nothing.
 
     Raises:
         UserError: with the cause and the remedy.
@@ -54,7 +56,7 @@ def check_roles(
     )
     generator = torch.Generator(input_ids.device).manual_seed(0)
     drawn = generate(roles.policy, input_ids, prompt_mask, short, generator)
-    rollout = score_generation(roles, input_ids, prompt_mask, drawn, short)
+    rollout = score_generation(roles, input_ids, prompt_mask, drawn, short, packing)
     check_finite(rollout)
     for role in roles.all():
         check_repeatable(role, rollout)
@@ -110,7 +112,7 @@ def check_padding(
     pads = input_ids.new_full((len(input_ids), PADS), settings.eos_id)
     wide_ids = torch.cat([pads, torch.where(prompt_mask, input_ids, settings.eos_id)], dim=1)
     wide_mask = torch.cat([torch.zeros_like(pads, dtype=torch.bool), prompt_mask], dim=1)
-    wide = score_generation(roles, wide_ids, wide_mask, drawn, settings)
+    wide = score_generation(roles, wide_ids, wide_mask, drawn, settings, packing=False)
     pairs = {
         "policy": (rollout.old_logprobs[rollout.mask], wide.old_logprobs[rollout.mask]),
         "reference": (rollout.ref_logprobs[rollout.mask], wide.ref_logprobs[rollout.mask]),

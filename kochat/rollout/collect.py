@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from kochat.functional import token_logprobs
+from kochat.functional import entropy, token_logprobs
 from kochat.models.roles import Role
 from kochat.rollout.generate import Generation, GenerationSettings, generate
+from kochat.rollout.packing import PackedRows
 from kochat.rollout.roles import PPORoles
 
 
@@ -26,6 +27,7 @@ class Rollout:
         old_logprobs: (b, r) float32 nats, the policy's at sampling.
         ref_logprobs: (b, r) float32 nats, the frozen reference's.
         values: (b, r) float32, the critic's estimate before each token is chosen.
+        entropy: (b, r) float32 nats, of the policy's distribution that each token was drawn from.
         scores: (b,) float32, centred score of each whole response, the mean over the reward models.
         raw_scores: (b,) float32, the first reward model's score as it is.
         disagreement: (b,) float32, standard deviation of the centred scores over the reward models; 0 of a single one.
@@ -38,6 +40,7 @@ class Rollout:
     old_logprobs: torch.Tensor
     ref_logprobs: torch.Tensor
     values: torch.Tensor
+    entropy: torch.Tensor
     scores: torch.Tensor
     raw_scores: torch.Tensor
     disagreement: torch.Tensor
@@ -52,28 +55,48 @@ class Rollout:
         return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
-def response_logprobs(role: Role, sequences: torch.Tensor, mask: torch.Tensor, width: int, temperature: float):
-    """Score the last ``width`` tokens of each row under a language model.
+def before_responses(mask: torch.Tensor, response_mask: torch.Tensor) -> torch.Tensor:
+    """Mark the tokens from whose state a response token is predicted: (b, t) bool, one for each of ``response_mask`` (b, r)."""
+    where = torch.zeros_like(mask)
+    where[:, -response_mask.shape[1] - 1 : -1] = response_mask
+    return where
+
+
+def response_logprobs(
+    role: Role, rows: PackedRows, response_mask: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Score responses, which stand at the end of the rows, under a language model.
 
     Args:
         role: the language model.
-        sequences: (b, t) token ids.
-        mask: (b, t) bool, True on real tokens.
-        width: r, how many tokens at the end are the response.
+        rows: prompts and responses.
+        response_mask: (b, r) bool, True on response tokens.
         temperature: the sampling temperature; logits are divided by it, as when the tokens were drawn.
 
     Returns:
-        (logprobs, logits): (b, r) nats and (b, r, vocab) float32. Logits are made at response positions alone.
+        (logprobs, logits): (b, r) nats, 0 in masked slots, and (n, vocab) float32 of the n response tokens alone.
     """
-    stop = sequences.shape[1] - 1
-    logits = role.forward_from(sequences, mask, stop - width, stop).float() / temperature
-    return token_logprobs(logits, sequences[:, -width:]), logits
+    states = rows.states(role, before_responses(rows.mask, response_mask))
+    logits = role.project(states).float() / temperature
+    targets = rows.sequences[:, -response_mask.shape[1] :][response_mask]
+    return spread(token_logprobs(logits, targets), response_mask), logits
 
 
-def response_values(role: Role, sequences: torch.Tensor, mask: torch.Tensor, width: int) -> torch.Tensor:
-    """Return the critic's values (b, r): at each response position, seen from the token before it is chosen."""
-    stop = sequences.shape[1] - 1
-    return role.forward_from(sequences, mask, stop - width, stop)
+def response_values(role: Role, rows: PackedRows, response_mask: torch.Tensor) -> torch.Tensor:
+    """Return the critic's values (b, r): at each response token, seen from the token before it; 0 in masked slots."""
+    return spread(role.project(rows.states(role, before_responses(rows.mask, response_mask))), response_mask)
+
+
+def last_scores(role: Role, rows: PackedRows) -> torch.Tensor:
+    """Return a reward model's score at each row's last real token, (b,)."""
+    columns = torch.arange(rows.mask.shape[1], device=rows.mask.device)
+    last = (rows.mask * columns).argmax(dim=1, keepdim=True)
+    return role.project(rows.states(role, columns == last))
+
+
+def spread(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Put the values (n,) of the n marked slots where they belong, 0 elsewhere: (b, r)."""
+    return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
 
 
 def ended(sequences: torch.Tensor, mask: torch.Tensor, stopped: torch.Tensor, eos_id: int):
@@ -102,6 +125,7 @@ def collect(
     prompt_mask: torch.Tensor,
     settings: GenerationSettings,
     generator: torch.Generator | None = None,
+    packing: bool = True,
 ) -> Rollout:
     """Sample responses and score them with all roles.
 
@@ -111,9 +135,10 @@ def collect(
         prompt_mask: (b, p) bool, True on prompt tokens.
         settings: how to sample; the temperature must be above 0.
         generator: the random state to draw from.
+        packing: run the roles without padding; see `PackedRows`.
     """
     generation = generate(roles.policy, input_ids, prompt_mask, settings, generator)
-    return score_generation(roles, input_ids, prompt_mask, generation, settings)
+    return score_generation(roles, input_ids, prompt_mask, generation, settings, packing)
 
 
 @torch.no_grad()
@@ -123,6 +148,7 @@ def score_generation(
     prompt_mask: torch.Tensor,
     generation: Generation,
     settings: GenerationSettings,
+    packing: bool = True,
 ) -> Rollout:
     """Build the `Rollout` of responses that have been drawn.
 
@@ -131,18 +157,21 @@ def score_generation(
     """
     sequences = torch.cat([input_ids, generation.responses], dim=1)
     mask = torch.cat([prompt_mask, generation.mask], dim=1)
-    width = generation.responses.shape[1]
-    whole = ended(sequences, mask, generation.stopped, settings.eos_id)
-    raw_scores = torch.stack([model.raw_scores(*whole) for model in roles.reward_models])
+    rows = PackedRows(sequences, mask, packing)
+    whole_ids, whole_mask = ended(sequences, mask, generation.stopped, settings.eos_id)
+    whole = PackedRows(whole_ids, whole_mask, packing)
+    raw_scores = torch.stack([last_scores(model.role, whole) for model in roles.reward_models])
     scores = torch.stack([m.centred(raw) for m, raw in zip(roles.reward_models, raw_scores, strict=True)])
+    old_logprobs, logits = response_logprobs(roles.policy, rows, generation.mask, settings.temperature)
     return Rollout(
         sequences=sequences,
         sequence_mask=mask,
         mask=generation.mask,
         stopped=generation.stopped,
-        old_logprobs=response_logprobs(roles.policy, sequences, mask, width, settings.temperature)[0],
-        ref_logprobs=response_logprobs(roles.reference, sequences, mask, width, settings.temperature)[0],
-        values=response_values(roles.critic, sequences, mask, width),
+        old_logprobs=old_logprobs,
+        ref_logprobs=response_logprobs(roles.reference, rows, generation.mask, settings.temperature)[0],
+        values=response_values(roles.critic, rows, generation.mask),
+        entropy=spread(entropy(logits), generation.mask),
         scores=scores.mean(0),
         raw_scores=raw_scores[0],
         disagreement=scores.std(0, correction=0),

@@ -15,6 +15,8 @@ from transformers import DynamicCache
 from kochat.functional import token_logprobs
 from kochat.models.roles import Role
 
+DROP_AT = 0.75  # copy the cache without the finished rows when only this share still runs: copying costs too
+
 
 @dataclass(frozen=True)
 class GenerationSettings:
@@ -75,35 +77,50 @@ def generate(
     Returns:
         Responses of r <= max_new_tokens tokens; r is the longest answer's length.
     """
-    cache = DynamicCache()
-    stop_ids = torch.tensor(settings.stop_ids, device=input_ids.device)
-    finished = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-    tokens, logprobs, alive = [], [], []
-    step_ids = input_ids
-    for _ in range(settings.max_new_tokens):
+    size, width, device = len(input_ids), settings.max_new_tokens, input_ids.device
+    stop_ids = torch.tensor(settings.stop_ids, device=device)
+    tokens = torch.full((size, width), settings.pad_id, device=device)
+    logprobs = torch.zeros(size, width, device=device)
+    alive = torch.zeros(size, width, dtype=torch.bool, device=device)
+    stopped = torch.zeros(size, dtype=torch.bool, device=device)
+    rows = torch.arange(size, device=device)  # those still in the batch: finished ones leave it now and then
+    cache, step_ids = DynamicCache(), input_ids
+    for step in range(width):
         logits = role.project(role.hidden(step_ids, mask, cache)[:, -1]).float()
-        token, logprob = draw(logits, settings.temperature, generator)
-        alive.append(~finished)
-        tokens.append(torch.where(finished, settings.pad_id, token))
-        logprobs.append(logprob.masked_fill(finished, 0.0))
-        finished = finished | torch.isin(token, stop_ids)
-        if bool(finished.all()):
+        token, logprob = draw(logits, settings.temperature, generator, rows)
+        running = ~stopped[rows]
+        tokens[rows, step] = torch.where(running, token, settings.pad_id)
+        logprobs[rows, step] = logprob.masked_fill(~running, 0.0)
+        alive[rows, step] = running
+        stopped[rows] |= torch.isin(token, stop_ids)
+        keep = ~stopped[rows]
+        left = int(keep.sum())
+        if left == 0:
             break
-        step_ids = tokens[-1].unsqueeze(1)
-        mask = torch.cat([mask, alive[-1].unsqueeze(1)], dim=1)
-    return Generation(torch.stack(tokens, 1), torch.stack(alive, 1), finished, torch.stack(logprobs, 1))
+        mask = torch.cat([mask, running.unsqueeze(1)], dim=1)
+        if left <= DROP_AT * len(rows):
+            cache.batch_select_indices(keep.nonzero().squeeze(1))
+            rows, mask = rows[keep], mask[keep]
+        step_ids = tokens[rows, step].unsqueeze(1)
+    return Generation(tokens[:, : step + 1], alive[:, : step + 1], stopped, logprobs[:, : step + 1])
 
 
 def draw(
-    logits: torch.Tensor, temperature: float, generator: torch.Generator | None
+    logits: torch.Tensor, temperature: float, generator: torch.Generator | None, rows: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw one token a row from (b, vocab) logits; return its id (b,) and log-probability (b,), nats."""
+    """Draw one token a row from (b, vocab) logits; return its id (b,) and log-probability (b,), nats.
+
+    The draw is a race: with E_v exponential of rate 1, the token with the largest p_v / E_v is v with probability p_v.
+    ``torch.multinomial`` draws alike and takes three times as long. ``rows`` are the answers that the logits belong to, for
+    those who replace this function.
+    """
     if temperature == 0:
         token = logits.argmax(dim=-1)
     else:
         logits = logits / temperature
-        token = torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(1)
-    return token, token_logprobs(logits.unsqueeze(1), token.unsqueeze(1)).squeeze(1)
+        race = torch.empty_like(logits).exponential_(generator=generator)
+        token = (logits.softmax(dim=-1) / race).argmax(dim=-1)
+    return token, token_logprobs(logits, token)
 
 
 def decode(tokenizer, responses: torch.Tensor, mask: torch.Tensor) -> list[str]:

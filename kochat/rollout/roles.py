@@ -23,10 +23,6 @@ class RewardModel:
     mean: float = 0.0
     std: float = 1.0
 
-    def raw_scores(self, sequences: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return the score read at each row's last real token, (b,) float32."""
-        return self.role.last_scores(sequences, mask)
-
     def centred(self, scores: torch.Tensor) -> torch.Tensor:
         """Return (scores - mean) / std."""
         return (scores - self.mean) / self.std

@@ -225,3 +225,15 @@ def test_a_score_is_float32_under_autocast():
     head.weight.data.fill_(1.0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert head(torch.tensor([[100.0, 0.25]])).item() == 100.25
+
+
+def test_the_fused_activation_is_the_same_function(tmp_path, tokenizer):
+    """GPT-2's tanh GELU in one operation; the configuration, and so the export, keeps its name."""
+    from kochat.models.backbone import load_base
+
+    folder = write_base(tmp_path, tokenizer)
+    plain, fused = AutoModelForCausalLM.from_pretrained(folder).eval(), load_base(folder, "lm")
+    assert type(fused.transformer.h[0].mlp.act) is torch.nn.GELU
+    assert fused.config.activation_function == plain.config.activation_function == "gelu_new"
+    with torch.no_grad():
+        torch.testing.assert_close(fused(ROW).logits, plain(ROW).logits, atol=1e-5, rtol=0)

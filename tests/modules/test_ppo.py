@@ -6,7 +6,7 @@ import torch
 from kochat.errors import UserError
 from kochat.functional import kl_estimate
 from kochat.modules import PPOModule
-from kochat.rollout import response_logprobs
+from kochat.rollout import PackedRows, response_logprobs
 from tests.modules.harness import BatchData, prompt_batch, trainer, write_stage
 
 
@@ -38,8 +38,8 @@ def test_kl_is_zero_and_the_ratio_one_before_the_first_step(tmp_path, base, toke
     ppo = loaded(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank)
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     assert torch.equal(rollout.old_logprobs[rollout.mask], rollout.ref_logprobs[rollout.mask])
-    width = rollout.mask.shape[1]
-    again, _ = response_logprobs(ppo.role("policy"), rollout.sequences, rollout.sequence_mask, width, 1.0)
+    rows = PackedRows(rollout.sequences, rollout.sequence_mask)
+    again, _ = response_logprobs(ppo.role("policy"), rows, rollout.mask, 1.0)
     assert torch.equal(again[rollout.mask], rollout.old_logprobs[rollout.mask])
 
 
@@ -53,12 +53,13 @@ def test_generation_logprobs_equal_the_training_forward(tmp_path, base, tokenize
         ppo.role("policy"), batch["input_ids"], mask, ppo.generation_settings(0.7), torch.Generator().manual_seed(1)
     )
     sequences, full = torch.cat([batch["input_ids"], drawn.responses], 1), torch.cat([mask, drawn.mask], 1)
-    forward, _ = response_logprobs(ppo.role("policy"), sequences, full, drawn.mask.shape[1], 0.7)
+    forward, _ = response_logprobs(ppo.role("policy"), PackedRows(sequences, full), drawn.mask, 0.7)
     torch.testing.assert_close(forward[drawn.mask], drawn.logprobs[drawn.mask], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize("pad", [2, 0, 9])
-def test_padding_moves_no_reward_or_value(tmp_path, base, tokenizer, pad):
+def test_padding_moves_no_reward_or_value(tmp_path, base, tokenizer, pad, packing):
     """Wider prompts, garbage in the pads, pad == eos: the same rewards, values and log-probabilities."""
     from kochat.rollout.collect import score_generation
     from kochat.rollout.generate import generate
@@ -70,11 +71,11 @@ def test_padding_moves_no_reward_or_value(tmp_path, base, tokenizer, pad):
     drawn = generate(
         roles.policy, narrow["input_ids"], ppo.prompt_mask(narrow), settings, torch.Generator().manual_seed(0)
     )
-    first = score_generation(roles, narrow["input_ids"], ppo.prompt_mask(narrow), drawn, settings)
+    first = score_generation(roles, narrow["input_ids"], ppo.prompt_mask(narrow), drawn, settings, packing)
     wide = prompt_batch(tokenizer, width=narrow["input_ids"].shape[1] + 5)
     mask = ppo.prompt_mask(wide)
     ids = torch.where(mask, wide["input_ids"], pad)
-    second = score_generation(roles, ids, mask, drawn, settings)
+    second = score_generation(roles, ids, mask, drawn, settings, packing)
     torch.testing.assert_close(first.scores, second.scores, atol=1e-5, rtol=0)
     for name in ("values", "old_logprobs"):
         left, right = getattr(first, name), getattr(second, name)
@@ -92,13 +93,13 @@ def test_clip_fraction_is_zero_and_gradient_is_vanilla_on_the_first_minibatch(tm
     loss, statistics = ppo.minibatch_loss(rollout, rows, targets, rollout.mask.sum())
     policy = [p for p in ppo.role("policy").parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss, policy)
-    width = rollout.mask.shape[1]
-    logprobs, _ = response_logprobs(ppo.role("policy"), rollout.sequences, rollout.sequence_mask, width, 1.0)
+    packed = PackedRows(rollout.sequences, rollout.sequence_mask)
+    logprobs, _ = response_logprobs(ppo.role("policy"), packed, rollout.mask, 1.0)
     vanilla = -(targets.advantages * logprobs)[rollout.mask].sum() / rollout.mask.sum()
     for ours, plain in zip(gradients, torch.autograd.grad(vanilla, policy), strict=True):
         torch.testing.assert_close(ours, plain, atol=1e-6, rtol=1e-4)
     assert statistics["clip_fraction"] == 0
-    assert statistics["entropy"] >= 0
+    assert (rollout.entropy[rollout.mask] >= 0).all()
 
 
 @pytest.mark.parametrize(("policy_rank", "reward_rank"), RANKS)

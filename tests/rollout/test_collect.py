@@ -31,9 +31,12 @@ class Recorder:
     def __init__(self, score):
         self.score, self.rows = score, []
 
-    def last_scores(self, sequences, mask):
+    def hidden(self, sequences, mask):
         self.rows = [row[keep].tolist() for row, keep in zip(sequences, mask, strict=True)]
-        return torch.full((len(sequences),), self.score)
+        return torch.zeros(*sequences.shape, 1)
+
+    def project(self, hidden):
+        return torch.full((len(hidden),), self.score)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,12 @@ def drawn(roles, tokenizer, *judges, stop_ids=(EOS,)):
     settings = GenerationSettings(6, 1.0, stop_ids, PAD)
     mask = columns < batch["lengths"].unsqueeze(1)
     return batch, collect(
-        replace(roles, reward_models=judges), batch["input_ids"], mask, settings, torch.Generator().manual_seed(0)
+        replace(roles, reward_models=judges),
+        batch["input_ids"],
+        mask,
+        settings,
+        torch.Generator().manual_seed(0),
+        packing=False,
     )
 
 

@@ -20,6 +20,7 @@ def rollout():
         old_logprobs=torch.tensor([[-1.0, -1.0, torch.nan], [-2.0, -2.0, -2.0]]),
         ref_logprobs=torch.tensor([[-2.0, -2.0, torch.nan], [-2.0, -2.0, -2.0]]),
         values=zeros,
+        entropy=zeros,
         scores=torch.tensor([5.0, 1.0]),
         raw_scores=torch.zeros(2),
         disagreement=torch.tensor([0.5, 2.0]),
