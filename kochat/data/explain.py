@@ -37,11 +37,17 @@ def explain(folder: Path, rule: str, width: int = 120) -> str:
     The examples are drawn by hash, so they are spread over the files and the same each time. UserError for an unknown rule.
     """
     check_rule(rule)
-    lines = [line for line in read_ledger(folder) if line["rule"] == rule]
-    counts = Counter(line["action"] for line in lines)
+    counts: Counter[str] = Counter()
+
+    def found() -> Iterator[dict[str, Any]]:
+        for line in read_ledger(folder):
+            if line["rule"] == rule:
+                counts[line["action"]] += 1
+                yield line
+
+    chosen = draw(found(), EXAMPLES)
     told = ", ".join(f"{number:,} {action}" for action, number in sorted(counts.items())) or "did nothing here"
-    chosen = draw(lines, EXAMPLES)
-    shown = f"; {len(chosen)} shown, drawn by hash" if len(chosen) < len(lines) else ""
+    shown = f"; {len(chosen)} shown, drawn by hash" if len(chosen) < sum(counts.values()) else ""
     blocks = [f"{rule}: {RULE_NAMES[rule]}", f"{told}{shown}", *("\n".join(_example(line, width)) for line in chosen)]
     return "\n\n".join(blocks)
 

@@ -7,6 +7,7 @@ wrong with one row is a :class:`RowError`, which a reader may skip and count.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import lzma
 import re
@@ -85,7 +86,8 @@ def _twice(text: str) -> str | None:
         if len(set(keys)) < len(keys):
             found.append(next(key for at, key in enumerate(keys) if key in keys[:at]))
 
-    json.loads(text, object_pairs_hook=check)
+    with contextlib.suppress(ValueError):  # where the two parsers differ over a number, the first one's word holds
+        json.loads(text, object_pairs_hook=check, parse_int=str)
     return found[0] if found else None
 
 
