@@ -15,6 +15,7 @@ class System:
         environment: whose interpreter: kochat, trl-ppo or trl.
         variant: what it does besides its plain way.
         changes: fields of `Run` in which it differs from the case.
+        ours: a second way of kochat's, shown and not counted among the peers.
     """
 
     label: str
@@ -22,6 +23,7 @@ class System:
     environment: str = "kochat"
     variant: str = ""
     changes: dict = field(default_factory=dict)
+    ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,19 @@ class Case:
 
 _PPO = (System("kochat", "kochat_ppo"), System("TRL 1.12 PPOTrainer", "trl_ppo", "trl-ppo"))
 _PPO_BF16 = (System("kochat, bf16-mixed", "kochat_ppo", variant="bf16"), _PPO[1])
+_SFT = (
+    System("kochat, packed", "kochat_sft", variant="packed"),
+    System("kochat, unpacked", "kochat_sft", ours=True),
+    System("transformers Trainer", "hf_sft", "trl"),
+    System("transformers Trainer, grouped by length", "hf_sft", "trl", variant="grouped"),
+    System("TRL 1.16 SFTTrainer, packed", "trl_sft", "trl"),
+)
+_RM = (System("kochat", "kochat_rm"), System("TRL 1.16 RewardTrainer", "trl_rm", "trl"))
+_ANSWERS = (
+    System("kochat, with metrics", "kochat_answers"),
+    System("generate, a prompt at a time", "hf_answers", variant="single"),
+    System("generate, batches of 32", "hf_answers"),
+)
 
 
 def _ppo(size: str, tuning: str, lengths: str, steps: int, goal: float, memory_goal: float | None = None) -> Case:
@@ -82,4 +97,51 @@ CASES = [
         goal=3.0,
     ),
     _ppo("class", "full", "eos", 1, 1.0, 0.75),
+    *(
+        Case(
+            f"sft-{size}-{tuning}",
+            f"SFT, {size}, {'LoRA 8' if tuning == 'lora' else 'full'}",
+            size,
+            _SFT,
+            tuning,
+            steps=steps,
+            unit="real tokens",
+            goal=2.2,
+        )
+        for size, steps in (("tiny", 8), ("class", 2))
+        for tuning in ("lora", "full")
+    ),
+    *(
+        Case(
+            f"rm-{size}-{tuning}",
+            f"reward model, {size}, {'LoRA 8' if tuning == 'lora' else 'full'}",
+            size,
+            _RM,
+            tuning,
+            steps=steps,
+            unit="triples",
+            goal=goal,
+        )
+        for size, steps in (("tiny", 3), ("class", 1))
+        for tuning, goal in (("lora", 5.0), ("full", 4.0))
+    ),
+    Case(
+        "answers-tiny",
+        "evaluation, tiny: answer 300 prompts and score",
+        "tiny",
+        _ANSWERS,
+        lengths="eos",
+        steps=300,
+        unit="answers",
+        goal=3.0,
+    ),
+    Case(
+        "lightning-tiny",
+        "Lightning's overhead, SFT, tiny: goal at least 0.95x of a bare loop",
+        "tiny",
+        (System("kochat", "kochat_sft"), System("bare loop", "bare_sft")),
+        steps=8,
+        unit="real tokens",
+        goal=0.95,
+    ),
 ]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import warnings
+from importlib import import_module
 from typing import Any
 
 import lightning as L
 import torch
 import transformers
 
+from benchmarks.peers.lengths import LengthForcer
 from benchmarks.peers.measure import Meter
-from benchmarks.peers.settings import SEED, Run
+from benchmarks.peers.settings import LORA_ALPHA, LORA_RANK, LORA_TARGETS, SEED, Run
+from kochat.functional import token_logprobs
+from kochat.models.lora import LoraSettings
 
 
 class Metering(L.Callback):
@@ -24,6 +28,17 @@ class Metering(L.Callback):
         """Start at the first batch."""
         if trainer.global_step == 0 and batch_idx == 0 and trainer.current_epoch == 0:
             self.meter.start()
+
+    def on_test_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Start at the first batch."""
+        if batch_idx == 0:
+            self.meter.start()
+
+    def on_test_end(self, trainer: Any, pl_module: Any) -> None:
+        """Stop when all answers are scored and written."""
+        self.meter.stop()
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Stop when the last step is done."""
@@ -62,3 +77,29 @@ def trainer_for(run: Run, **options: Any) -> L.Trainer:
 def fit(module: L.LightningModule, data: L.LightningDataModule, meter: Meter, run: Run, **options: Any) -> None:
     """Train for the run's steps under the meter."""
     trainer_for(run, callbacks=[Metering(meter)], **options).fit(module, datamodule=data)
+
+
+def adapter(run: Run) -> LoraSettings:
+    """Return the adapter of a run, or none for full fine-tuning."""
+    return (
+        LoraSettings(LORA_RANK, LORA_ALPHA / LORA_RANK, list(LORA_TARGETS)) if run.tuning == "lora" else LoraSettings(0)
+    )
+
+
+def force_lengths(forcer: LengthForcer, eos_id: int) -> None:
+    """Make `draw` end rows where the table says so and nowhere else; log-probabilities stay those of the token taken."""
+    module = import_module("kochat.rollout.generate")
+    draw = module.draw
+
+    def forced(logits, temperature, generator, rows=None):
+        token, logprob = draw(logits, temperature, generator, rows)
+        if not forcer.running:  # the checks before training draw freely
+            return token, logprob
+        ends = forcer.ends(torch.arange(len(token)) if rows is None else rows)
+        wrong = ends != (token == eos_id)
+        if wrong.any():
+            token = torch.where(ends, eos_id, torch.where(token == eos_id, eos_id + 4, token))
+            logprob[wrong] = token_logprobs(logits[wrong] / (temperature or 1.0), token[wrong])
+        return token, logprob
+
+    module.draw = forced

@@ -8,16 +8,13 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-import torch
-
 from benchmarks.peers import settings
-from benchmarks.peers.kochat_common import fit, quiet
+from benchmarks.peers.kochat_common import fit, force_lengths, quiet
 from benchmarks.peers.lengths import LengthForcer, length_table
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
 from kochat.data import PromptDataModule
-from kochat.functional import token_logprobs
 from kochat.modules import PPOModule
 
 
@@ -26,7 +23,6 @@ class MeteredPPO(PPOModule):
 
     meter: Meter
     forcer: LengthForcer
-    rolling = False
 
     def check_before_training(self, batch) -> None:
         """Check the roles; a phase of its own, since it is done once a run."""
@@ -37,9 +33,8 @@ class MeteredPPO(PPOModule):
         """Roll out with forced lengths; what follows decoding is scoring."""
         self.meter.enter("rollout")
         self.forcer.begin()
-        MeteredPPO.rolling = True
         rollout = super().rollout(batch, generator)
-        MeteredPPO.rolling = False
+        self.forcer.end()
         self.meter.tokens["response"] += int(rollout.mask.sum())
         self.meter.tokens["prompt"] += int(batch["lengths"].sum())
         return rollout
@@ -52,35 +47,14 @@ class MeteredPPO(PPOModule):
         return losses
 
 
-def force_lengths(forcer: LengthForcer, eos_id: int) -> None:
-    """Make `draw` end rows where the table says so and nowhere else; log-probabilities stay those of the token taken."""
-    module = import_module("kochat.rollout.generate")
-    draw = module.draw
-
-    def forced(logits, temperature, generator, rows=None):
-        token, logprob = draw(logits, temperature, generator)
-        if not MeteredPPO.rolling:  # the checks before training draw freely
-            return token, logprob
-        ends = forcer.ends(torch.arange(len(token)) if rows is None else rows)
-        wrong = ends != (token == eos_id)
-        if wrong.any():
-            token = torch.where(ends, eos_id, torch.where(token == eos_id, eos_id + 4, token))
-            scaled = (logits[wrong] / temperature).unsqueeze(1)
-            logprob = logprob.clone()
-            logprob[wrong] = token_logprobs(scaled, token[wrong].unsqueeze(1)).squeeze(1)
-        return token, logprob
-
-    module.draw = forced
-
-
-def mark_decoding(meter: Meter) -> None:
+def mark_decoding(meter: Meter, forcer: LengthForcer) -> None:
     """Begin the phase of scoring when `generate` returns."""
     collect = import_module("kochat.rollout.collect")
     generate = collect.generate
 
     def marked(*args, **kwargs):
         result = generate(*args, **kwargs)
-        if MeteredPPO.rolling:
+        if forcer.running:  # the checks before training are a phase of their own
             meter.enter("score")
         return result
 
@@ -113,7 +87,7 @@ def main() -> None:
     table = length_table(run.lengths, run.steps, run.batch_size, run.response_tokens)
     module.forcer = LengthForcer(table)
     force_lengths(module.forcer, module.tokenizer.eos_token_id)
-    mark_decoding(meter)
+    mark_decoding(meter, module.forcer)
     data = PromptDataModule(
         batch_size=run.batch_size, limit_train=run.steps * run.batch_size, **data_options(run.path(""))
     )

@@ -35,12 +35,18 @@ class LengthForcer:
     def __init__(self, table: torch.Tensor) -> None:
         self.table = table
         self.rollout = -1
+        self.running = False
         self.counts = torch.zeros(0, dtype=torch.long)
 
     def begin(self) -> None:
         """Begin the next batch of answers."""
         self.rollout += 1
+        self.running = True
         self.counts = torch.zeros_like(self.table[0])
+
+    def end(self) -> None:
+        """End the batch: tokens that are drawn between two batches are nobody's."""
+        self.running = False
 
     def ends(self, rows: torch.Tensor) -> torch.Tensor:
         """Count one more token for ``rows``; return a bool for each, True where it must be EOS."""

@@ -8,10 +8,13 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import PreTrainedTokenizerFast, TrainerCallback
+from peft import LoraConfig
+from transformers import GenerationMixin, LogitsProcessor, PreTrainedTokenizerFast, TrainerCallback
 
+from benchmarks.peers import settings
+from benchmarks.peers.lengths import LengthForcer
 from benchmarks.peers.measure import Meter
-from benchmarks.peers.settings import SEED
+from benchmarks.peers.settings import SEED, Run
 
 
 class Metering(TrainerCallback):
@@ -59,3 +62,57 @@ def common_arguments(folder: str) -> dict[str, Any]:
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
     }
+
+
+def schedule(run: Run) -> dict[str, Any]:
+    """Return what SFT and the reward model share with kochat: steps, rate, warm-up, cosine, clipping."""
+    return {
+        "max_steps": run.steps,
+        "learning_rate": settings.LEARNING_RATE,
+        "warmup_steps": 0.03,
+        "lr_scheduler_type": "cosine",
+        "weight_decay": 0.0,
+        "max_grad_norm": settings.GRADIENT_CLIP,
+    }
+
+
+def lora(task: str) -> LoraConfig:
+    """Return the adapter that every trained model gets."""
+    return LoraConfig(
+        r=settings.LORA_RANK,
+        lora_alpha=settings.LORA_ALPHA,
+        lora_dropout=0.0,
+        target_modules=list(settings.LORA_TARGETS),
+        fan_in_fan_out=True,
+        task_type=task,
+    )
+
+
+class ForcedLengths(LogitsProcessor):
+    """Allows EOS alone where a row must end, and everything but EOS before."""
+
+    def __init__(self, forcer: LengthForcer, eos_id: int) -> None:
+        self.forcer, self.eos_id = forcer, eos_id
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return (b, vocab) logits with what is forbidden at -inf."""
+        ends = self.forcer.ends(torch.arange(len(scores)))
+        scores[~ends, self.eos_id] = float("-inf")
+        if ends.any():
+            kept = scores[ends, self.eos_id]
+            scores[ends] = float("-inf")
+            scores[ends, self.eos_id] = kept
+        return scores
+
+
+def force_lengths(forcer: LengthForcer, eos_id: int) -> None:
+    """Append the processor to those of every `generate`."""
+    original = GenerationMixin._get_logits_processor
+
+    def extended(self, *args, **kwargs):
+        processors = original(self, *args, **kwargs)
+        forcer.begin()
+        processors.append(ForcedLengths(forcer, eos_id))
+        return processors
+
+    GenerationMixin._get_logits_processor = extended

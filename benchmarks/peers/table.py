@@ -48,7 +48,8 @@ def summary_table(cases: list[Case], figures: dict) -> str:
 
 def best_peer(case: Case, runs: dict) -> str:
     """Return the peer that does most work a CPU-second."""
-    return max((system.label for system in case.systems[1:]), key=lambda label: rate(runs[label]))
+    peers = [system.label for system in case.systems[1:] if not system.ours]
+    return max(peers, key=lambda label: rate(runs[label]))
 
 
 def rate(results: list[dict]) -> float:

@@ -10,12 +10,10 @@ import tempfile
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
+from peft import get_peft_model
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
-    GenerationMixin,
-    LogitsProcessor,
     TrainerCallback,
 )
 from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
@@ -23,38 +21,8 @@ from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
 from benchmarks.peers import settings
 from benchmarks.peers.lengths import LengthForcer, length_table
 from benchmarks.peers.measure import Meter
-from benchmarks.peers.peer_common import Metering, common_arguments, load_tokenizer, quiet
+from benchmarks.peers.peer_common import Metering, common_arguments, force_lengths, load_tokenizer, lora, quiet
 from benchmarks.peers.settings import Run
-
-
-class ForcedLengths(LogitsProcessor):
-    """Allows EOS alone where a row must end, and everything but EOS before."""
-
-    def __init__(self, forcer: LengthForcer, eos_id: int) -> None:
-        self.forcer, self.eos_id = forcer, eos_id
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return (b, vocab) logits with what is forbidden at -inf."""
-        ends = self.forcer.ends(torch.arange(len(scores)))
-        scores[~ends, self.eos_id] = float("-inf")
-        if ends.any():
-            kept = scores[ends, self.eos_id]
-            scores[ends] = float("-inf")
-            scores[ends, self.eos_id] = kept
-        return scores
-
-
-def force_lengths(forcer: LengthForcer, eos_id: int) -> None:
-    """Append the processor to those of every `generate`."""
-    original = GenerationMixin._get_logits_processor
-
-    def extended(self, *args, **kwargs):
-        processors = original(self, *args, **kwargs)
-        forcer.begin()
-        processors.append(ForcedLengths(forcer, eos_id))
-        return processors
-
-    GenerationMixin._get_logits_processor = extended
 
 
 class Phases(TrainerCallback):
@@ -99,18 +67,6 @@ def models(run: Run) -> tuple:
     if run.tuning == "lora":
         return policy, None, get_peft_model(value, lora("SEQ_CLS")), reward
     return policy, None, value, reward
-
-
-def lora(task: str) -> LoraConfig:
-    """Return the adapter of both trained models."""
-    return LoraConfig(
-        r=settings.LORA_RANK,
-        lora_alpha=settings.LORA_ALPHA,
-        lora_dropout=0.0,
-        target_modules=list(settings.LORA_TARGETS),
-        fan_in_fan_out=True,
-        task_type=task,
-    )
 
 
 def arguments(run: Run, folder: str) -> PPOConfig:

@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from benchmarks.peers.settings import LORA_ALPHA, LORA_RANK, LORA_TARGETS, MAX_LENGTH, MAX_PROMPT_LENGTH, SEED, SIZES
 from kochat.data import PreferenceDataModule, PromptDataModule, SFTDataModule
 from kochat.data.clean import clean
-from kochat.models.backbone import small_gpt2
-from kochat.models.export import export_info, write_export
+from kochat.models.backbone import load_base, small_gpt2, weights_digest
+from kochat.models.export import export_info, read_info, write_export
 from kochat.models.loading import new_role
 from kochat.models.lora import LoraSettings
 from kochat.models.roles import Role
@@ -36,7 +36,7 @@ def prepare(folder: Path, size: str, data: Path | None = None, tokenizer: Path |
         tokenizer: a folder with a tokenizer.json; None trains a BPE on the data.
     """
     told = {"size": size, "data": data.name if data else "embedded world", "tokenizer": bool(tokenizer)}
-    if (folder / DONE).is_file() and json.loads((folder / DONE).read_text()) == told:
+    if (folder / DONE).is_file() and json.loads((folder / DONE).read_text()) == told and fits(folder):
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     write_data(folder / "data", data)
@@ -46,6 +46,11 @@ def prepare(folder: Path, size: str, data: Path | None = None, tokenizer: Path |
     write_rows(folder, words)
     (folder / DONE).write_text(json.dumps(told))
     return folder
+
+
+def fits(folder: Path) -> bool:
+    """Tell whether today's kochat takes the adapters for those of the base, as the one that wrote them did."""
+    return read_info(folder / "sft").base_digest == weights_digest(load_base(folder / "base", "lm"))
 
 
 def write_data(folder: Path, data: Path | None) -> None:
@@ -117,14 +122,20 @@ def write_rows(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
         rows = sorted(data._tables["train"], key=lambda row: row["id"])
         kept = [{key: row[key] for key in ("prompt_ids", "completion_ids") if key in row} for row in rows]
         (folder / f"{name}.json").write_text(json.dumps(kept))
-    batches = SFTDataModule(tokenizer=tokenizer, **data_options(folder)).answers_dataloader("test")
+    write_answers(folder, tokenizer)
+
+
+def write_answers(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Write the prompts of the frozen test set by id, then the fixed ones, which have no reference."""
+    data = SFTDataModule(tokenizer=tokenizer, **data_options(folder))
     answers = [
-        {"prompt_ids": ids[-length:].tolist(), "reference": reference}
-        for batch in batches
-        for ids, length, reference in zip(
-            batch["input_ids"], batch["lengths"].tolist(), batch["references"], strict=True
+        {"id": id_, "prompt_ids": ids[-length:].tolist(), "reference": reference}
+        for batch in data.answers_dataloader("test")
+        for id_, ids, length, reference in zip(
+            batch["ids"], batch["input_ids"], batch["lengths"].tolist(), batch["references"], strict=True
         )
     ]
+    answers.sort(key=lambda row: (row["reference"] is None, row["id"]))
     (folder / "answers.json").write_text(json.dumps(answers, ensure_ascii=False))
 
 

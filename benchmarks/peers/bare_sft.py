@@ -1,0 +1,55 @@
+"""kochat's SFT without Lightning: the same module's loss, optimizer and schedule in a loop written by hand.
+
+python -m benchmarks.peers.bare_sft RUN
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from types import SimpleNamespace
+
+import torch
+
+from benchmarks.peers import settings
+from benchmarks.peers.kochat_common import adapter, quiet
+from benchmarks.peers.measure import Meter
+from benchmarks.peers.settings import Run
+from benchmarks.peers.workload import data_options
+from kochat.data import SFTDataModule
+from kochat.modules import SFTModule
+
+
+def main() -> None:
+    """Run once and print the result."""
+    run = Run.load(sys.argv[1])
+    quiet()
+    module = SFTModule(base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE)
+    data = SFTDataModule(
+        batch_size=settings.SFT_BATCH,
+        limit_train=run.steps * settings.SFT_BATCH,
+        tokenizer=module.tokenizer,
+        **data_options(run.path("")),
+    )
+    data.prepare_data()
+    data.setup("fit")
+    module.configure_model()
+    module._trainer = SimpleNamespace(estimated_stepping_batches=run.steps)  # what the schedule asks for
+    built = module.configure_optimizers()
+    optimizer, schedule = built["optimizer"], built["lr_scheduler"]["scheduler"]
+    meter, trained = Meter(run.count_flops), module.trainable_parameters()
+    meter.start()
+    for batch in islice(data.train_dataloader(), run.steps):
+        meter.tokens["real"] += int(batch["lengths"].sum())
+        loss, _ = module.loss(batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, settings.GRADIENT_CLIP)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+    meter.stop()
+    meter.report(work=meter.tokens["real"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""SFT by kochat: `SFTModule` under a Lightning Trainer. Variants: plain batches of like lengths, or packed.
+
+python -m benchmarks.peers.kochat_sft RUN
+"""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.peers import settings
+from benchmarks.peers.kochat_common import adapter, fit, quiet
+from benchmarks.peers.measure import Meter
+from benchmarks.peers.settings import Run
+from benchmarks.peers.workload import data_options
+from kochat.data import SFTDataModule
+from kochat.functional import span_mask
+from kochat.modules import SFTModule
+
+
+class CountedSFT(SFTModule):
+    """SFT that counts real tokens and those that carry loss."""
+
+    meter: Meter
+
+    def training_step(self, batch, batch_idx):
+        """Count, then train."""
+        if "segments" in batch:
+            self.meter.tokens["real"] += int((batch["segments"] > 0).sum())
+            self.meter.tokens["trained"] += int(batch["targets"].sum())
+        else:
+            self.meter.tokens["real"] += int(batch["lengths"].sum())
+            marked = span_mask(batch["prompt_lengths"], batch["lengths"], batch["input_ids"].shape[1])
+            self.meter.tokens["trained"] += int(marked.sum())
+        return super().training_step(batch, batch_idx)
+
+
+def main() -> None:
+    """Run once and print the result."""
+    run = Run.load(sys.argv[1])
+    quiet()
+    module = CountedSFT(base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE)
+    module.meter = meter = Meter(run.count_flops)
+    data = SFTDataModule(
+        batch_size=settings.SFT_BATCH,
+        limit_train=run.steps * settings.SFT_BATCH,
+        packing=run.variant == "packed",
+        **data_options(run.path("")),
+    )
+    fit(module, data, meter, run, gradient_clip_val=settings.GRADIENT_CLIP)
+    meter.report(work=meter.tokens["real"])
+
+
+if __name__ == "__main__":
+    main()
