@@ -150,6 +150,11 @@ class KochatCLI(LightningCLI):
         if isinstance(self.model, RewardModule) and self.subcommand == "predict":
             raise UserError("predict: a reward model answers no prompts; test scores its held-out records")
 
+        if str(self._get(self.config_init, "trainer").get("precision")) == "16-true":
+            raise UserError(
+                "trainer.precision=16-true overflows in float16 weights; give 16-mixed, bf16-mixed or 32-true"
+            )
+
     def _needs_trained(self) -> bool:
         """Tell whether the subcommand wants trained weights."""
         return self.subcommand != "fit" and not isinstance(self.model, BaselineModule)

@@ -52,7 +52,13 @@ def test_reference_is_the_bare_base(tmp_path, base, tokenizer, monkeypatch, poli
 
     monkeypatch.setattr(HostPool, "load", wrong)
     turns_red(
-        ppo.test_kl_is_zero_and_the_ratio_one_before_the_first_step, tmp_path / "a", base, tokenizer, policy_rank, 16
+        ppo.test_kl_is_zero_and_the_ratio_one_before_the_first_step,
+        tmp_path / "a",
+        base,
+        tokenizer,
+        policy_rank,
+        16,
+        1.0,
     )
     trained = ppo.module(tmp_path, base, tokenizer, policy_rank=policy_rank)
     with pytest.raises(UserError, match="reference: its log-probabilities are"):
@@ -157,12 +163,78 @@ def test_answers_re_tokenised(tmp_path_factory, base, tokenizer, monkeypatch):
     )
 
 
-def test_temperature_forgotten_in_the_forward_pass(tmp_path, base, tokenizer, monkeypatch):
-    """Old log-probabilities at temperature 1, the draw at 0.7."""
-    room = import_module("kochat.rollout.collect")  # the package has a function of that name
+@pytest.mark.parametrize("where", ["kochat.rollout.collect", "kochat.modules.ppo_update"])
+def test_temperature_forgotten_in_a_forward_pass(tmp_path, base, tokenizer, monkeypatch, where):
+    """The reference's, or the update's, log-probabilities at temperature 1, the draw at 0.7."""
+    room = import_module(where)
     logprobs = room.response_logprobs
-    monkeypatch.setattr(ppo, "response_logprobs", lambda *args: logprobs(*args[:-1], 1.0))
-    turns_red(ppo.test_generation_logprobs_equal_the_training_forward, tmp_path, base, tokenizer)
+
+    def forgetful(role, rows, mask, temperature):
+        return logprobs(role, rows, mask, 1.0 if role.name == "reference" or where.endswith("update") else temperature)
+
+    monkeypatch.setattr(room, "response_logprobs", forgetful)
+    if where.endswith("collect"):
+        test = ppo.test_kl_is_zero_and_the_ratio_one_before_the_first_step
+        turns_red(test, tmp_path, base, tokenizer, 8, 16, 0.7)
+    else:
+        test = ppo.test_clip_fraction_is_zero_and_gradient_is_vanilla_on_the_first_minibatch
+        turns_red(test, tmp_path, base, tokenizer, [0, 1, 2, 3], False)
+
+
+def test_targets_of_other_rows(tmp_path, base, tokenizer, monkeypatch):
+    """A shuffled minibatch beside the first rows' targets."""
+    from kochat.modules import PPOModule
+
+    loss = PPOModule.minibatch_loss
+    monkeypatch.setattr(
+        PPOModule,
+        "minibatch_loss",
+        lambda self, part, index, targets, share: loss(self, part, torch.arange(len(index)), targets, share),
+    )
+    turns_red(ppo.test_a_minibatchs_losses_are_those_of_its_own_rows, tmp_path, base, tokenizer)
+
+
+def test_critic_trained_on_advantages(tmp_path, base, tokenizer, monkeypatch):
+    from kochat.modules import ppo_update as room
+
+    original = room.value_loss
+
+    def on_advantages(values, old_values, returns, *rest, **options):
+        return original(values, old_values, returns - old_values, *rest, **options)
+
+    monkeypatch.setattr(room, "value_loss", on_advantages)
+    turns_red(ppo.test_a_minibatchs_losses_are_those_of_its_own_rows, tmp_path, base, tokenizer)
+
+
+def test_values_read_one_token_late(tmp_path, base, tokenizer, monkeypatch):
+    room = import_module("kochat.rollout.collect")
+
+    def late(mask, response_mask):
+        where = torch.zeros_like(mask)
+        where[:, -response_mask.shape[1] :] = response_mask
+        return where
+
+    monkeypatch.setattr(room, "before_responses", late)
+    turns_red(ppo.test_a_minibatchs_losses_are_those_of_its_own_rows, tmp_path, base, tokenizer)
+
+
+def test_advantages_left_as_they_are(tmp_path, base, tokenizer, monkeypatch):
+    from kochat.modules import PPOModule
+
+    monkeypatch.setattr(PPOModule, "whiten", lambda self, advantages, mask: advantages)
+    turns_red(ppo.test_advantages_are_whitened_and_returns_are_not, tmp_path, base, tokenizer)
+
+
+def test_a_head_outside_its_roles_adapter(tmp_path, tokenizer, monkeypatch):
+    """The output embedding's adapter of whichever role was active last."""
+    from kochat.models import roles as room
+
+    monkeypatch.setattr(
+        room.Role,
+        "project",
+        lambda self, x: self.head(x) if self.head else room._base(self.host).get_output_embeddings()(x),
+    )
+    turns_red(ppo.test_the_references_outputs_stay_where_the_head_has_adapters, tmp_path, tokenizer)
 
 
 def test_an_adapter_switch_that_freezes(base, monkeypatch):

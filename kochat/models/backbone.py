@@ -93,6 +93,8 @@ def load_base(folder: Path, kind: Kind) -> PreTrainedModel:
     except (OSError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
         raise UserError(f"{folder}: the weights could not be loaded: {str(error).splitlines()[0]}") from error
     model, info = loaded
+    if kind == "lm" and any(key.startswith("score.") for key in info["unexpected_keys"]):
+        raise UserError(f"{folder}: is a reward model, which answers nothing; give a language model")
     missing = {key for key in info["missing_keys"] if not key.startswith("score.")}
     if missing and not _only_tied(model, missing):
         raise UserError(
@@ -144,10 +146,37 @@ def backbone_of(model: nn.Module) -> nn.Module:
     return base.base_model  # type: ignore[return-value]
 
 
+_SHAPING = (  # settings that change a model's output and no weight's shape
+    "model_type",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "activation_function",
+    "hidden_act",
+    "layer_norm_epsilon",
+    "layer_norm_eps",
+    "rms_norm_eps",
+    "rope_parameters",
+    "rotary_pct",
+    "sliding_window",
+    "use_parallel_residual",
+    "scale_attn_by_inverse_layer_idx",
+)
+
+
 def weights_digest(model: nn.Module) -> str:
-    """Return a SHA-256 (hex, 16 characters) over the backbone's weights, whatever head sits on it."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(backbone_of(model).state_dict().items()):
+    """Return a SHA-256 (hex, 16 characters) over all that decides a base model's output.
+
+    That is the backbone's weights, an output embedding that is not tied to the input's, and the settings that no weight's shape
+    shows. A value head is no part of a base.
+    """
+    backbone = backbone_of(model)
+    tensors = dict(backbone.state_dict())
+    output = getattr(model, "get_output_embeddings", lambda: None)()
+    if output is not None and output.weight is not backbone.get_input_embeddings().weight:  # type: ignore[operator]
+        tensors["output_embedding"] = output.weight
+    shaping = {name: getattr(backbone.config, name, None) for name in _SHAPING}
+    digest = hashlib.sha256(json.dumps(shaping, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

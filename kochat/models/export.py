@@ -76,7 +76,7 @@ def read_info(folder: Path) -> ExportInfo | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return ExportInfo(**content | {"stop_tokens": tuple(content.get("stop_tokens", ()))})
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a kochat export's description ({error}); export the model again") from error
 
 

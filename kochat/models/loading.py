@@ -75,8 +75,11 @@ class HostPool:
         score = state.pop(SCORE_KEY, None)
         if value and score is None:
             raise UserError(f"{folder}: the adapter has no score head; give a reward model's export")
-        digest, host = self._host_of(folder)
+        if not value and score is not None:
+            raise UserError(f"{folder}: is a reward model, which answers nothing; give an SFT or PPO run's export")
         config = LoraConfig.from_pretrained(str(folder))
+        _check_plain_lora(folder, config)
+        digest, host = self._host_of(folder)
         config.task_type, config.modules_to_save, config.inference_mode = "CAUSAL_LM", None, False
         host = add_adapter(host, name, config)  # type: ignore[arg-type]
         load_adapter_state(host, name, state, str(folder / ADAPTER_WEIGHTS))
@@ -102,6 +105,20 @@ class HostPool:
                 f"adapter again or restore its base"
             )
         return digest, self._by_digest.get(digest, model)
+
+
+def _check_plain_lora(folder: Path, config: LoraConfig) -> None:
+    """Refuse adapters from elsewhere whose layers kochat cannot count: patterns, ranks or layers of their own."""
+    if isinstance(config.target_modules, str):
+        raise UserError(
+            f"{folder}: adapter_config.json's target_modules is the pattern {config.target_modules!r}; kochat reads lists of layer "
+            "names, so merge the adapter into its base and give that"
+        )
+    for name in ("layers_to_transform", "rank_pattern", "alpha_pattern", "target_parameters"):
+        if getattr(config, name, None):
+            raise UserError(
+                f"{folder}: adapter_config.json sets {name}, which kochat does not read; merge the adapter into its base and give that"
+            )
 
 
 def _whole_model_score(folder: Path) -> torch.Tensor:

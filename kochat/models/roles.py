@@ -113,7 +113,8 @@ class Role:
         """Apply the role's head: (..., hidden) -> (..., vocab) logits, or (...) scalars for a value role."""
         if self.head is not None:
             return self.head(hidden)
-        return _base(self.host).get_output_embeddings()(hidden)  # type: ignore[operator]
+        with self.active():  # the output embedding may have adapters too
+            return _base(self.host).get_output_embeddings()(hidden)  # type: ignore[operator]
 
     def forward_from(self, input_ids: torch.Tensor, mask: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the head's output at positions start..stop-1 alone, so that no other logits are ever made."""

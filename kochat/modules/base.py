@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from kochat.errors import UserError
 from kochat.functional import length_mask
 from kochat.models.backbone import adapter_base, backbone_of, is_adapter, model_folder
+from kochat.models.export import read_info
 from kochat.models.loading import HostPool
 from kochat.models.roles import Role
 from kochat.models.tokenizer import check_tokenizer, load_tokenizer, token_ids
@@ -30,7 +31,8 @@ class ChatModule(L.LightningModule):
 
     Args:
         max_new_tokens: length limit of answers, in tokens.
-        stop_tokens: tokens besides EOS that end an answer; each must be one token of the tokenizer's.
+        stop_tokens: tokens besides EOS that end an answer; each must be one token of the tokenizer's. None takes those of the
+            model that the stage starts from.
     """
 
     stage: ClassVar[str] = ""
@@ -40,7 +42,7 @@ class ChatModule(L.LightningModule):
         if max_new_tokens < 1:
             raise UserError(f"model.max_new_tokens={max_new_tokens} leaves no answer; give 1 or more")
         self.max_new_tokens = max_new_tokens
-        self.stop_tokens = tuple(stop_tokens or ())
+        self.given_stop_tokens = None if stop_tokens is None else tuple(stop_tokens)
         self.window = TokenWindow()
         self.trained_export: Path | None = None
         self._tokenizer: PreTrainedTokenizerFast | None = None
@@ -89,6 +91,30 @@ class ChatModule(L.LightningModule):
         self.requires_grad_(False)
         return True
 
+    def on_fit_start(self) -> None:
+        """Stop before the first step where the longest row would not fit a model's positions."""
+        data = getattr(self.trainer, "datamodule", None)
+        for field, length in self.longest_rows(data).items():
+            for role in self._roles.values():
+                room = getattr(backbone_of(role.host).config, "max_position_embeddings", None)
+                if room is not None and length > room:
+                    raise UserError(
+                        f"{field}: {length} tokens are more than the {room} positions of {role.name}; lower it"
+                    )
+
+    def longest_rows(self, data: Any) -> dict[str, int]:
+        """Return the longest rows that the settings allow, in tokens, by the fields that decide them."""
+        rows = {}
+        if (longest := getattr(data, "max_length", None)) is not None:
+            rows["data.max_length"] = longest
+        return rows | self.longest_answer(data)
+
+    def longest_answer(self, data: Any, more: int = 0) -> dict[str, int]:
+        """Return the longest prompt with its answer and ``more`` tokens, where the data says how long prompts may be."""
+        prompt = getattr(data, "max_prompt_length", None)
+        field = "data.max_prompt_length + model.max_new_tokens" + (f" + {more}" if more else "")
+        return {} if prompt is None else {field: prompt + self.max_new_tokens + more}
+
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
         """List the parameters that are trained."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -105,13 +131,22 @@ class ChatModule(L.LightningModule):
         DDP averages gradients over ranks, so a loss divided by this number has the gradient of the mean over all tokens of all
         ranks, not that of a mean of means.
         """
-        return (self.global_sum(mask.sum()) / self.trainer.world_size).clamp(min=1)
+        return self.global_sum(mask.sum()).clamp(min=1) / self.trainer.world_size
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Make the gradients of accumulated batches those of the mean over all their tokens, before they are clipped."""
         self.window.close(self.trainable_parameters(), self.trainer.accumulate_grad_batches)
 
     # Answers
+
+    @property
+    def stop_tokens(self) -> tuple[str, ...]:
+        """Return the tokens besides EOS that end an answer: the config's, else those of the export that this stage starts from."""
+        if self.given_stop_tokens is not None:
+            return self.given_stop_tokens
+        folder = self.trained_export or (self.tokenizer_folder() if self.sources() else None)
+        info = read_info(folder) if folder is not None else None
+        return info.stop_tokens if info is not None else ()
 
     def generation_settings(self, temperature: float = 0.0) -> GenerationSettings:
         """Return how this stage draws answers; 0 is greedy."""
@@ -153,9 +188,22 @@ class ChatModule(L.LightningModule):
 
     def scheduled(self, optimizer: torch.optim.Optimizer, warmup: float) -> OptimizerLRSchedulerConfig:
         """Give an optimizer linear warm-up and cosine decay over the run's steps."""
-        total = max(1, int(self.trainer.estimated_stepping_batches))
+        total = max(1, self.planned_steps())
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def planned_steps(self) -> int:
+        """Return how many optimizer steps the run will take.
+
+        Raises:
+            UserError: when only time bounds it: a schedule needs to know its end.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise UserError(
+                "trainer.max_epochs=-1 leaves the schedule without an end; give trainer.max_steps or max_epochs too"
+            )
+        return int(steps)
 
     # Checkpoints and export
 

@@ -54,7 +54,8 @@ class PPOModule(PPOUpdate):
         max_grad_norm: gradients are scaled down to this norm.
         temperature: sampling temperature; log-probabilities are taken at it everywhere.
         max_new_tokens: length limit of answers, in tokens.
-        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary.
+        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary; null takes the
+            policy's own.
         missing_eos_penalty: subtracted from the score of answers that did not end by themselves.
         length_penalty: subtracted from the score for each token of an answer.
         disagreement_coef: subtracted from the score for each standard deviation between the reward models of an ensemble.
@@ -148,8 +149,13 @@ class PPOModule(PPOUpdate):
         frozen = [self.roles.reference, *(model.role for model in self.roles.reward_models)]
         train_only(self, [self.roles.policy, self.roles.critic], frozen)
 
+    def longest_rows(self, data: Any) -> dict[str, int]:
+        """Return the longest prompt with its answer and the EOS that reward models read after a cut one."""
+        return self.longest_answer(data, more=1)
+
     def on_fit_start(self) -> None:
-        """Say what the roles hold in memory."""
+        """Check that the longest answer fits, and say what the roles hold in memory."""
+        super().on_fit_start()
         table = memory_table(self.roles.all())
         if self.trainer.is_global_zero:
             sys.stderr.write(f"kochat: models in memory\n{table}\n")

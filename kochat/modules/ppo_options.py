@@ -24,7 +24,7 @@ _SHARES = ("gamma", "gae_lambda")
 
 def check_ppo_options(module: Any) -> None:
     """Raise UserError for the first option out of its range, naming it, its value and what to give."""
-    if not module.temperature > 0:
+    if not 0 < module.temperature < math.inf:
         raise UserError(
             f"model.temperature={module.temperature} draws nothing; PPO needs a temperature above 0, such as 1.0"
         )
@@ -34,6 +34,7 @@ def check_ppo_options(module: Any) -> None:
         (_AT_LEAST_ONE, lambda value: value >= 1, "is too small; give 1 or more"),
         (_NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "is no such weight or rate; give 0 or more"),
         (_ABOVE_ZERO, lambda value: value > 0, "leaves nothing; give a number above 0"),
+        (("kl_target", "target_kl"), math.isfinite, "is no target; give nats, or null for none"),
         (_SHARES, lambda value: 0 <= value <= 1, "is no share; give 0 to 1"),
     ):
         for name in names:
@@ -45,6 +46,8 @@ def check_ppo_options(module: Any) -> None:
             f"model.gradient_accumulation={module.gradient_accumulation} is more than minibatch_size={module.minibatch_size} answers; "
             "lower it"
         )
+    if module.kl_target is not None and not module.kl_coef:
+        raise UserError("model.kl_coef=0 never moves towards kl_target, which multiplies it; give a number above 0")
     if module.disagreement_coef and not module.reward_ensemble:
         raise UserError(
             f"model.disagreement_coef={module.disagreement_coef} needs several reward models; give model.reward_ensemble"

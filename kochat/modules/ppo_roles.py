@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,11 @@ def check_reward_model(field: str, folder: Path, tokenizer: PreTrainedTokenizerF
     if digest != tokenizer_digest(tokenizer):
         raise UserError(f"{field}: {folder} uses another tokenizer than model.policy; train both on one base")
     check_template(field, folder, info)
+    if info is not None and (info.reward_mean is None or info.reward_std is None):
+        raise UserError(
+            f"{field}: {folder} was exported without a validation, so nothing says where its scores have their 0; train it again "
+            "with trainer.limit_val_batches above 0"
+        )
 
 
 def check_template(field: str, folder: Path, info: ExportInfo | None) -> None:
@@ -76,8 +82,12 @@ def check_template(field: str, folder: Path, info: ExportInfo | None) -> None:
 
 
 def reward_statistics(info: ExportInfo | None, scale: bool) -> tuple[float, float]:
-    """Return (mean, spread) by which scores are centred; (0, 1) for reward models that kochat did not make."""
+    """Return (mean, spread) by which scores are centred; (0, 1), with a warning, for reward models that kochat did not make."""
     if info is None or info.reward_mean is None or info.reward_std is None:
+        warnings.warn(
+            "the reward model's scores are taken as they are: kochat did not make it, and nothing centres them",
+            stacklevel=2,
+        )
         return 0.0, 1.0
     return info.reward_mean, info.reward_std if scale else 1.0
 

@@ -49,7 +49,7 @@ class PPOUpdate(ChatModule):
             statistics = self.accumulate(rollout, targets, index)
             for name, value in statistics.items():
                 totals.setdefault(name, []).append(value)
-            if self.too_far(statistics):
+            if self.all_ranks_too_far(statistics):
                 optimizer.zero_grad()  # type: ignore[union-attr]
                 break
             optimizer.step()  # type: ignore[union-attr]
@@ -115,8 +115,8 @@ class PPOUpdate(ChatModule):
         }
         return policy_loss + self.vf_coef * critic_loss, statistics
 
-    def too_far(self, statistics: Statistics) -> bool:
-        """Tell whether the policy is further from the rollout's than 1.5 ``target_kl``, over all ranks."""
+    def all_ranks_too_far(self, statistics: Statistics) -> bool:
+        """Tell whether the policy is further from the rollout's than 1.5 ``target_kl``, over all ranks; every rank must ask."""
         if self.target_kl is None:
             return False
         return float(self.global_sum(statistics["approx_kl"])) / self.trainer.world_size > 1.5 * self.target_kl
@@ -132,18 +132,22 @@ class PPOUpdate(ChatModule):
         critic = [p for p in self.roles.critic.parameters() if p.requires_grad]
         groups = [{"params": policy, "lr": self.learning_rate}, {"params": critic, "lr": self.critic_learning_rate}]
         optimizer = torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.95), foreach=True)
-        rollouts = self.planned_rollouts()
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / rollouts))
+        self.planned_steps()  # a run without an end is refused; this also makes Lightning count the batches
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda rollout: 1 - self.progress(rollout))
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
-    def planned_rollouts(self) -> int:
-        """Return how many rollouts the run makes: ``max_steps`` counts optimizer steps, of which a rollout takes several."""
-        rollouts = max(1, int(self.trainer.estimated_stepping_batches))
-        if self.trainer.max_steps < 0:
-            return rollouts
-        batch_size = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
-        steps = self.ppo_epochs * math.ceil(batch_size / self.minibatch_size)
-        return min(rollouts, math.ceil(self.trainer.max_steps / steps))
+    def progress(self, rollouts: int) -> float:
+        """Return the share of the run that is over after some rollouts, 0 to 1, by whichever limit comes first.
+
+        ``max_steps`` counts optimizer steps, of which a rollout takes as many as it has minibatches, fewer where ``target_kl`` ends
+        its update; epochs count rollouts.
+        """
+        trainer = self.trainer
+        by_steps = trainer.global_step / trainer.max_steps if trainer.max_steps > 0 else 0.0
+        by_rollouts = 0.0
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            by_rollouts = rollouts / max(1, int(trainer.num_training_batches) * trainer.max_epochs)
+        return min(1.0, max(by_steps, by_rollouts))
 
 
 def _with_rows(rollout: Rollout, index: torch.Tensor) -> tuple[Rollout, torch.Tensor]:

@@ -70,6 +70,10 @@ class RewardModule(ChatModule):
             return
         self.adopt(new_role("reward_model", model_folder("model.base", self.base), self.lora, value=True))
 
+    def longest_answer(self, data: Any, more: int = 0) -> dict[str, int]:
+        """Return nothing: a reward model writes no answers."""
+        return {}
+
     def scores(self, batch: dict[str, Any]) -> torch.Tensor:
         """Return the raw score of each completion of a preference batch, (n,) float32."""
         mask = length_mask(batch["lengths"], batch["input_ids"].shape[1])

@@ -24,7 +24,8 @@ class SFTModule(LanguageModelModule):
         weight_decay: decoupled weight decay.
         warmup: share of the run that the rate rises over.
         max_new_tokens: length limit of answers, in tokens.
-        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary.
+        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary; null takes the
+            base's own, if it is an export.
     """
 
     stage: ClassVar[str] = "sft"
@@ -67,7 +68,8 @@ class BaselineModule(SFTModule):
     Args:
         base: the base language model: a directory, a run name or a hub id.
         max_new_tokens: length limit of answers, in tokens.
-        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary.
+        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary; null takes the
+            base's own, if it is an export.
     """
 
     stage: ClassVar[str] = "baseline"

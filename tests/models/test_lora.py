@@ -62,6 +62,52 @@ def test_switching_restores_the_active_adapter_and_trainability_after_an_error(b
     assert [p.requires_grad for p in role.host.parameters()] == trainable
 
 
+@pytest.mark.parametrize("change", ["output embedding", "a setting without a weight"])
+def test_adapter_on_a_base_that_differs_beyond_the_backbone_is_refused(tmp_path, tokenizer, change):
+    """Llama's output embedding is not tied to the input's; its rotary base shows in no weight's shape."""
+    import json
+
+    from safetensors.torch import load_file, save_file
+
+    from kochat.models.export import export_info, write_export
+    from tests.conftest import write_base
+
+    folder = write_base(tmp_path / "base", tokenizer, "llama")
+    role = new_role("policy", folder, LoraSettings(rank=4, targets=["q_proj"]))
+    write_export(role, tokenizer, tmp_path / "sft", export_info("sft", str(folder), role.base_digest, tokenizer))
+    HostPool().load("policy", tmp_path / "sft")
+    if change == "output embedding":
+        weights = load_file(folder / "model.safetensors")
+        weights["lm_head.weight"] = torch.randn_like(weights["lm_head.weight"])
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        config["rope_parameters"]["rope_theta"] = 5e5
+        (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="trained on a base with digest"):
+        HostPool().load("policy", tmp_path / "sft")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target_modules": "all-linear"}, r"target_modules is the pattern 'all-linear'"),
+        ({"layers_to_transform": [0]}, r"sets layers_to_transform, which kochat does not read"),
+        ({"rank_pattern": {"c_attn": 2}}, r"sets rank_pattern, which kochat does not read"),
+    ],
+)
+def test_adapters_that_cannot_be_counted_are_refused(tmp_path, tokenizer, base, change, message):
+    import json
+
+    from tests.modules.harness import write_stage
+
+    folder = write_stage(tmp_path / "sft", base, tokenizer, 4)
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=message):
+        HostPool().load("policy", folder)
+
+
 def test_adapter_on_a_changed_base_is_refused(tmp_path, tokenizer):
     from kochat.models.export import export_info, write_export
     from tests.conftest import write_base

@@ -29,17 +29,20 @@ def loaded(tmp_path, base, tokenizer, **options):
     return ppo
 
 
-RANKS = [(0, 0), (8, 16), (0, 8), (8, 0)]
+RANKS = [(0, 0), (8, 16), (0, 8), (8, 0), (16, 8)]
 
 
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
 @pytest.mark.parametrize(("policy_rank", "reward_rank"), RANKS)
-def test_kl_is_zero_and_the_ratio_one_before_the_first_step(tmp_path, base, tokenizer, policy_rank, reward_rank):
+def test_kl_is_zero_and_the_ratio_one_before_the_first_step(
+    tmp_path, base, tokenizer, policy_rank, reward_rank, temperature
+):
     """The reference is the SFT policy itself, whose adapter is not zero."""
-    ppo = loaded(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank)
+    ppo = loaded(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank, temperature=temperature)
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     assert torch.equal(rollout.old_logprobs[rollout.mask], rollout.ref_logprobs[rollout.mask])
     rows = PackedRows(rollout.sequences, rollout.sequence_mask)
-    again, _ = response_logprobs(ppo.role("policy"), rows, rollout.mask, 1.0)
+    again, _ = response_logprobs(ppo.role("policy"), rows, rollout.mask, temperature)
     assert torch.equal(again[rollout.mask], rollout.old_logprobs[rollout.mask])
 
 
@@ -82,23 +85,39 @@ def test_padding_moves_no_reward_or_value(tmp_path, base, tokenizer, pad, packin
         torch.testing.assert_close(left[first.mask], right[first.mask], atol=1e-5, rtol=0)
 
 
-def test_clip_fraction_is_zero_and_gradient_is_vanilla_on_the_first_minibatch(tmp_path, base, tokenizer):
-    """At ratio 1 the surrogate's gradient is that of -mean(A * log p)."""
-    ppo = loaded(tmp_path, base, tokenizer, vf_coef=0.0)
-    trainer(tmp_path).strategy.connect(ppo)
+def attached(tmp_path, ppo):
+    """Give a loaded module a trainer that is not running."""
     ppo.trainer = trainer(tmp_path)
-    rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
-    targets = ppo.targets(rollout)
-    rows = torch.arange(4)
-    loss, statistics = ppo.minibatch_loss(rollout, rows, targets, rollout.mask.sum())
+    ppo.trainer.strategy.connect(ppo)
+    return ppo
+
+
+@pytest.mark.parametrize("index", [[0, 1, 2, 3], [3, 1]])
+@pytest.mark.parametrize("trained", [False, True])
+def test_clip_fraction_is_zero_and_gradient_is_vanilla_on_the_first_minibatch(
+    tmp_path, base, tokenizer, index, trained
+):
+    """At ratio 1 the surrogate's gradient is that of -mean(A * log p): also of some rows, and of a later rollout."""
+    ppo = attached(tmp_path, loaded(tmp_path, base, tokenizer, vf_coef=0.0, temperature=0.7))
+    if trained:
+        for parameter in ppo.roles.policy.parameters():
+            parameter.data += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    whole = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
+    targets = ppo.targets(whole)
+    if trained:
+        assert targets.kl.abs().max() > 0.01
+    index = torch.tensor(index)
+    rollout = whole.rows(index)
+    loss, statistics = ppo.minibatch_loss(rollout, index, targets, rollout.mask.sum())
     policy = [p for p in ppo.role("policy").parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss, policy)
     packed = PackedRows(rollout.sequences, rollout.sequence_mask)
-    logprobs, _ = response_logprobs(ppo.role("policy"), packed, rollout.mask, 1.0)
-    vanilla = -(targets.advantages * logprobs)[rollout.mask].sum() / rollout.mask.sum()
+    logprobs, _ = response_logprobs(ppo.role("policy"), packed, rollout.mask, 0.7)
+    vanilla = -(targets.advantages[index] * logprobs)[rollout.mask].sum() / rollout.mask.sum()
     for ours, plain in zip(gradients, torch.autograd.grad(vanilla, policy), strict=True):
         torch.testing.assert_close(ours, plain, atol=1e-6, rtol=1e-4)
     assert statistics["clip_fraction"] == 0
+    assert statistics["approx_kl"] < 1e-9
     assert (rollout.entropy[rollout.mask] >= 0).all()
 
 
@@ -118,10 +137,99 @@ def test_only_policy_and_critic_change(tmp_path, base, tokenizer, policy_rank, r
         assert any(id(p) in own for name, p in ppo.named_parameters() if name in changed), role
 
 
+def test_a_minibatchs_losses_are_those_of_its_own_rows(tmp_path, base, tokenizer):
+    """Rows 2 and 0: the value loss by hand from the critic's own forward pass, each row alone and without padding."""
+    ppo = attached(tmp_path, loaded(tmp_path, base, tokenizer))
+    rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
+    targets, index = ppo.targets(rollout), torch.tensor([2, 0])
+    _, statistics = ppo.minibatch_loss(rollout.rows(index), index, targets, rollout.mask[index].sum())
+    errors = []
+    for row in index.tolist():
+        ids = rollout.sequences[row][rollout.sequence_mask[row]].unsqueeze(0)
+        length = int(rollout.mask[row].sum())
+        with torch.no_grad():
+            values = ppo.roles.critic.forward_from(ids, torch.ones_like(ids, dtype=torch.bool), 0, ids.shape[1])[0]
+        before = values[-length - 1 : -1]  # V stands at the token before the one that it precedes
+        torch.testing.assert_close(rollout.values[row][rollout.mask[row]], before, atol=1e-5, rtol=0)
+        errors += ((before - targets.returns[row][rollout.mask[row]]) ** 2).tolist()
+    assert statistics["value_loss"].item() == pytest.approx(0.5 * sum(errors) / len(errors), rel=1e-4)
+
+
+def test_advantages_are_whitened_and_returns_are_not(tmp_path, base, tokenizer):
+    ppo = attached(tmp_path, loaded(tmp_path, base, tokenizer))
+    rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
+    targets = ppo.targets(rollout)
+    advantages = targets.advantages[rollout.mask]
+    assert advantages.mean().abs() < 1e-5
+    assert advantages.var(correction=0).item() == pytest.approx(1.0, abs=1e-4)
+    # lambda 0.95 and no KL: the return of an answer's last token is its score.
+    last = rollout.mask.sum(1, keepdim=True) - 1
+    torch.testing.assert_close(targets.returns.gather(1, last).squeeze(1), targets.scores)
+
+
+def test_the_references_outputs_stay_where_the_head_has_adapters(tmp_path, tokenizer):
+    """A LoRA on Llama's untied output embedding: the reference keeps its own while the policy's moves."""
+    from kochat.models.export import export_info, write_export
+    from kochat.models.loading import new_role
+    from kochat.models.lora import LoraSettings
+    from tests.conftest import write_base
+
+    base = write_base(tmp_path / "llama", tokenizer, "llama")
+    settings = LoraSettings(4, targets=["q_proj", "lm_head"])
+    for name, value in (("sft", False), ("rm", True)):
+        role = new_role("role", base, settings if not value else LoraSettings(4, targets=["q_proj"]), value)
+        for parameter in role.parameters():
+            parameter.data += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+        reward = {"reward_mean": 0.0, "reward_std": 1.0} if value else {}
+        info = export_info("rm" if value else "sft", str(base), role.base_digest, tokenizer, **reward)
+        write_export(role, tokenizer, tmp_path / name, info)
+    ppo = PPOModule(
+        policy=str(tmp_path / "sft"), reward_model=str(tmp_path / "rm"), max_new_tokens=8, learning_rate=1e-2
+    )
+    ppo.configure_model()
+    ids, mask = torch.tensor([[5, 6, 7, 8]]), torch.ones(1, 4, dtype=torch.bool)
+    logits = {}
+    for when in ("before", "after"):
+        with torch.no_grad():
+            logits[when] = [role.forward_from(ids, mask, 0, 4) for role in (ppo.roles.policy, ppo.roles.reference)]
+        if when == "before":
+            trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)]))
+    assert torch.equal(logits["before"][0], logits["before"][1])
+    assert torch.equal(logits["before"][1], logits["after"][1])
+    assert not torch.equal(logits["before"][0], logits["after"][0])
+
+
+@pytest.mark.parametrize("rank", [0, 8])
+def test_a_reward_model_given_as_policy_is_refused(tmp_path, base, tokenizer, rank):
+    rm = write_stage(tmp_path / "rm", base, tokenizer, rank, value=True)
+    ppo = PPOModule(policy=str(rm), reward_model=str(rm))
+    with pytest.raises(UserError, match=r"rm: is a reward model, which answers nothing"):
+        ppo.configure_model()
+
+
+def test_a_reward_model_that_was_never_validated_is_refused(tmp_path, base, tokenizer):
+    import json
+
+    ppo = module(tmp_path, base, tokenizer)
+    path = tmp_path / "rm" / "kochat.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"reward_mean": None, "reward_std": None}))
+    with pytest.raises(UserError, match=r"model\.reward_model: .*rm was exported without a validation"):
+        ppo.configure_model()
+
+
+def test_stop_tokens_are_those_of_the_policy_unless_given(tmp_path, base, tokenizer):
+    import json
+
+    ppo = module(tmp_path, base, tokenizer)
+    path = tmp_path / "sft" / "kochat.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"stop_tokens": ["."]}))
+    stop = tokenizer.get_vocab()["."]
+    assert ppo.generation_settings(1.0).stop_ids == (tokenizer.eos_token_id, stop)
+    assert module(tmp_path, base, tokenizer, stop_tokens=[]).generation_settings(1.0).stop_ids == (0,)
+
+
 def test_policy_loss_never_reaches_the_critic(tmp_path, base, tokenizer):
-    ppo = loaded(tmp_path, base, tokenizer, vf_coef=0.0)
-    ppo.trainer = trainer(tmp_path)
-    ppo.trainer.strategy.connect(ppo)
+    ppo = attached(tmp_path, loaded(tmp_path, base, tokenizer, vf_coef=0.0))
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     loss, _ = ppo.minibatch_loss(rollout, torch.arange(4), ppo.targets(rollout), rollout.mask.sum())
     loss.backward()
@@ -131,9 +239,7 @@ def test_policy_loss_never_reaches_the_critic(tmp_path, base, tokenizer):
 
 
 def test_missing_eos_penalty_touches_exactly_the_unfinished(tmp_path, base, tokenizer):
-    ppo = loaded(tmp_path, base, tokenizer, missing_eos_penalty=3.0)
-    ppo.trainer = trainer(tmp_path)
-    ppo.trainer.strategy.connect(ppo)
+    ppo = attached(tmp_path, loaded(tmp_path, base, tokenizer, missing_eos_penalty=3.0))
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     penalty = rollout.scores - ppo.targets(rollout).scores
     torch.testing.assert_close(penalty, torch.where(rollout.stopped, 0.0, 3.0))
@@ -178,7 +284,8 @@ def test_a_reward_model_that_kochat_did_not_make_is_held_to_its_own_tokenizer(tm
 
     ppo = module(tmp_path, base, tokenizer, reward_rank=0)
     (tmp_path / "rm" / "kochat.json").unlink()
-    ppo.configure_model()
+    with pytest.warns(UserWarning, match="scores are taken as they are"):
+        ppo.configure_model()
     assert (ppo.roles.reward_models[0].mean, ppo.roles.reward_models[0].std) == (0.0, 1.0)
     train_tokenizer(TEXTS, 380).save_pretrained(tmp_path / "rm")
     other = PPOModule(policy=str(tmp_path / "sft"), reward_model=str(tmp_path / "rm"))

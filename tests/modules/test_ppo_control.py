@@ -1,5 +1,7 @@
 """PPO's further controls: the adaptive KL weight, the early end of an update, ensembles, options that cannot be meant."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -37,6 +39,82 @@ def test_the_adaptive_weight_moves_after_each_rollout(tmp_path, models, tokenize
     ppo, run = fitted(tmp_path, models, tokenizer, rollouts=1, kl_coef=0.3, kl_target=6.0)
     assert run.callback_metrics["ppo/kl_coef"] == pytest.approx(0.3)
     assert ppo.kl_coef == pytest.approx(0.3 * 0.98)
+
+
+def test_the_adaptive_weight_follows_the_kl_of_answers_not_of_tokens(tmp_path, models, tokenizer):
+    """Two answers of 2 and 4 tokens at 1.5 nats each: 4.5 nats an answer, a tenth over a target of 4.5 / 1.1."""
+    ppo = module(models, kl_coef=0.2, kl_target=4.5 / 1.1)
+    ppo.trainer = trainer(tmp_path)
+    mask = torch.arange(4) < torch.tensor([[2], [4]])
+    rollout, targets = SimpleNamespace(scores=torch.zeros(2)), SimpleNamespace(kl=1.5 * mask.float())
+    ppo.adapt_kl_coef(rollout, targets)
+    assert ppo.kl_coef == pytest.approx(0.2 * 1.01)
+
+
+def rates_of(ppo, run, batches):
+    """Fit, and return the rates (policy, critic) at the start of each rollout."""
+    rates = []
+    step = ppo.training_step
+
+    def noted(batch, batch_idx):
+        rates.append([group["lr"] for group in ppo.optimizers().param_groups])
+        return step(batch, batch_idx)
+
+    ppo.training_step = noted
+    run.fit(ppo, datamodule=BatchData(batches))
+    return rates
+
+
+def test_policy_and_critic_have_their_own_rates_which_fall_to_zero(tmp_path, models, tokenizer):
+    """Four rollouts: before each the rates stand at 4, 3, 2 and 1 quarters."""
+    ppo = module(models, learning_rate=1e-3, critic_learning_rate=4e-3)
+    rates = rates_of(ppo, trainer(tmp_path), [prompt_batch(tokenizer)] * 4)
+    assert rates == [pytest.approx([share * 1e-3, share * 4e-3]) for share in (1.0, 0.75, 0.5, 0.25)]
+    sizes = [sum(p.numel() for p in group["params"]) for group in ppo.optimizers().param_groups]
+    roles = (ppo.roles.policy, ppo.roles.critic)
+    assert sizes == [sum(p.numel() for p in role.parameters() if p.requires_grad) for role in roles]
+
+
+def test_the_rate_follows_the_steps_where_updates_end_early(tmp_path, models, tokenizer):
+    """A run of 8 steps whose updates end after one step each: the rate falls by an eighth a rollout."""
+    ppo = module(models, target_kl=1e-9, learning_rate=1e-2)
+    run = trainer(tmp_path, max_steps=8, max_epochs=-1)
+    rates = [policy for policy, _ in rates_of(ppo, run, [prompt_batch(tokenizer)])]
+    assert rates[:4] == pytest.approx([1e-2 * (8 - step) / 8 for step in range(4)])
+    assert all(rate > 0 for rate in rates)
+
+
+def test_the_gradients_norm_is_clipped(tmp_path, models, tokenizer):
+    ppo = module(models, max_grad_norm=1e-3)
+    norms = []
+    clip = ppo.on_before_optimizer_step
+
+    def measured(optimizer):
+        clip(optimizer)
+        norms.append(torch.stack([p.grad.norm() for p in ppo.trainable_parameters()]).norm())
+
+    ppo.on_before_optimizer_step = measured
+    run = trainer(tmp_path)
+    run.fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)]))
+    assert run.callback_metrics["ppo/grad_norm"] > 1e-3
+    assert all(norm.item() == pytest.approx(1e-3, rel=1e-3) for norm in norms)
+
+
+def test_a_run_bounded_by_time_alone_is_refused(tmp_path, models, tokenizer):
+    run = trainer(tmp_path, max_epochs=-1, max_time="00:00:01:00")
+    with pytest.raises(UserError, match=r"max_epochs=-1 leaves the schedule without an end; give trainer\.max_steps"):
+        run.fit(module(models), datamodule=BatchData([prompt_batch(tokenizer)]))
+
+
+def test_a_prompt_and_answer_that_outgrow_the_positions_are_refused_at_the_start(tmp_path, models, tokenizer):
+    """128 positions: prompts of up to 120 with 8 new tokens leave none for the EOS behind a cut answer."""
+    data = BatchData([prompt_batch(tokenizer)])
+    data.max_prompt_length = 120
+    message = r"max_prompt_length \+ model\.max_new_tokens \+ 1: 129 tokens are more than the 128 positions of policy"
+    with pytest.raises(UserError, match=message):
+        trainer(tmp_path).fit(module(models, max_new_tokens=8), datamodule=data)
+    data.max_prompt_length = 119
+    trainer(tmp_path).fit(module(models, max_new_tokens=8), datamodule=data)
 
 
 def test_the_adaptive_weight_is_in_the_checkpoint_and_a_fixed_one_is_the_configs(tmp_path, models, tokenizer):
@@ -119,6 +197,9 @@ def test_memory_is_said_before_training(tmp_path, models, tokenizer, capsys):
         ({"gae_lambda": -0.1}, r"gae_lambda=-0.1 is no share"),
         ({"disagreement_coef": 0.5}, r"disagreement_coef=0.5 needs several reward models"),
         ({"temperature": float("nan")}, r"temperature=nan draws nothing"),
+        ({"temperature": float("inf")}, r"temperature=inf draws nothing"),
+        ({"kl_target": float("inf")}, r"kl_target=inf is no target"),
+        ({"kl_coef": 0.0, "kl_target": 6.0}, r"kl_coef=0 never moves towards kl_target"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(options, message):

@@ -97,6 +97,34 @@ def build(stage, folder, base, tokenizer):
     return ppo, (PromptBatch(tokenizer), [prompt for prompt, _ in PAIRS])
 
 
+class UnevenPPO(PPOModule):
+    """The second rank's policy seems to move, the first's does not: on their own they would part ways and wait for ever."""
+
+    target = ""
+
+    def minibatch_loss(self, part, index, targets, share):
+        loss, statistics = super().minibatch_loss(part, index, targets, share)
+        statistics["approx_kl"] = torch.tensor(3.0 * self.global_rank)
+        return loss, statistics
+
+    def on_train_batch_end(self, *args):
+        torch.save(self.trainer.global_step, f"{self.target}.{self.global_rank}")
+
+
+@pytest.mark.parametrize(("target_kl", "steps"), [(0.99, 0), (1.01, 4)])
+def test_ranks_end_an_update_together(tmp_path, base, tokenizer, target_kl, steps):
+    """Their mean is 1.5 nats: over 1.5 * 0.99 both end at the first minibatch, under 1.5 * 1.01 neither ends."""
+    sft, rm = (write_stage(tmp_path / str(value), base, tokenizer, 4, value) for value in (False, True))
+    shape = {"max_new_tokens": 4, "ppo_epochs": 2, "minibatch_size": 1, "target_kl": target_kl}
+    module = UnevenPPO(policy=str(sft), reward_model=str(rm), **shape)
+    module.target = str(tmp_path / "steps")
+    data = Sharded(PromptBatch(tokenizer), [prompt for prompt, _ in PAIRS])
+    trainer(tmp_path, use_distributed_sampler=False, limit_val_batches=0, strategy="ddp_spawn", devices=2).fit(
+        module, data
+    )
+    assert [torch.load(f"{module.target}.{rank}") for rank in (0, 1)] == [steps, steps]
+
+
 class TextBatch:
     """Batches are made in the ranks' processes: what makes them must pickle."""
 
