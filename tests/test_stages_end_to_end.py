@@ -228,7 +228,8 @@ def test_predict_writes_its_answers(work, finished):
     ],
 )
 def test_what_cannot_be_run_is_said_in_a_line(work, finished, capsys, command, name, extra, message):
-    assert main(arguments(work, name, *extra, command=command)) == 2
+    shutil.copytree(work / "logs", work / "refused", dirs_exist_ok=True)  # what stops at its first step leaves a folder
+    assert main(arguments(work, name, *extra, command=command, logs="refused")) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
