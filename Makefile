@@ -39,8 +39,8 @@ format: $(VENV)/.installed-dev  ## format the code
 	$(BIN)/ruff check --fix kochat tests
 	$(BIN)/ruff format kochat tests
 
-bench: $(VENV)/.installed  ## time the stages (writes benchmarks/results/stages.md)
-	$(BIN)/python -m benchmarks.stages
+bench: $(VENV)/.installed  ## compare with TRL and transformers' Trainer, for hours (benchmarks/results/peers.md)
+	$(BIN)/python -m benchmarks.peers
 
 # The runs to look at right after a clone: curves, answers and report, no weights, and no config.yaml (its paths are this machine's).
 EXAMPLE_FILES := -name 'events.out.tfevents.*' -o -name '*.csv' -o -name '*.jsonl' -o -name 'done.json' -o -name 'study.json' \

@@ -90,6 +90,7 @@ def measure(case: Case, given: argparse.Namespace, pythons: dict[str, str]) -> d
             figures["runs"][system.label].append(result)
             told = f"{result['cpu_s']:.1f} CPU s, {result['wall_s']:.1f} s, {result['peak_rss_mb']:.0f} MiB"
             print(f"{case.name} {turn + 1}/{given.repeats} {system.label}: {told}", flush=True)
+    check_tokens(case, figures["runs"])
     if not given.no_flops:
         figures["flop"] = {system.label: once(system, count_flops=True)["flop"] for system in case.systems}
     return figures | {
@@ -99,6 +100,13 @@ def measure(case: Case, given: argparse.Namespace, pythons: dict[str, str]) -> d
         "day": time.strftime("%Y-%m-%d"),
         "machine": machine(),
     }
+
+
+def check_tokens(case: Case, runs: dict[str, list[dict]]) -> None:
+    """Refuse figures of systems that did not do the same work."""
+    counts = {label: (results[0]["work"], results[0]["tokens"]) for label, results in runs.items()}
+    if any(count != next(iter(counts.values())) for count in counts.values()):
+        sys.exit(f"{case.name}: the systems processed different tokens: {counts}")
 
 
 def commit() -> str:

@@ -41,6 +41,7 @@ def main() -> None:
     meter.start()
     for batch in islice(data.train_dataloader(), run.steps):
         meter.tokens["real"] += int(batch["lengths"].sum())
+        meter.tokens["trained"] += int(module.targets(batch).sum())
         loss, _ = module.loss(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, settings.GRADIENT_CLIP)

@@ -38,7 +38,9 @@ def main() -> None:
         inputs = tokenizer.pad(given, return_tensors="pt")
         meter.tokens["prompt"] += int(inputs["attention_mask"].sum())
         output = model.generate(**inputs, max_new_tokens=run.response_tokens, do_sample=False)
-        tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        answers = output[:, inputs["input_ids"].shape[1] :]
+        meter.tokens["response"] += int((answers != tokenizer.pad_token_id).sum())
+        tokenizer.batch_decode(answers, skip_special_tokens=True)
     meter.stop()
     meter.report(work=len(asked))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
+from importlib import import_module
 
 from benchmarks.peers import settings
 from benchmarks.peers.kochat_common import Metering, force_lengths, quiet, trainer_for
@@ -37,6 +38,19 @@ class MeteredBaseline(BaselineModule):
         return output
 
 
+def count_tokens(meter: Meter) -> None:
+    """Count the tokens of all answers."""
+    module = import_module("kochat.modules.base")
+    generate = module.generate
+
+    def counted(*args, **kwargs):
+        result = generate(*args, **kwargs)
+        meter.tokens["response"] += int(result.mask.sum())
+        return result
+
+    module.generate = counted
+
+
 class MeteredEvaluation(AnswerEvaluation):
     """The evaluation, its metrics a phase of their own."""
 
@@ -60,6 +74,7 @@ def main() -> None:
     data = SFTDataModule(eval_batch_size=batch, limit_test=run.steps, **data_options(run.path("")))
     evaluation = MeteredEvaluation()
     module.meter = evaluation.meter = meter = Meter(run.count_flops)
+    count_tokens(meter)
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainer_for(run, callbacks=[Metering(meter), evaluation], default_root_dir=folder)
         trainer.test(module, datamodule=data, verbose=False)

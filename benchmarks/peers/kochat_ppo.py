@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+import torch
+
 from benchmarks.peers import settings
 from benchmarks.peers.kochat_common import fit, force_lengths, quiet
 from benchmarks.peers.lengths import LengthForcer, length_table
@@ -23,6 +25,15 @@ class MeteredPPO(PPOModule):
 
     meter: Meter
     forcer: LengthForcer
+    prompt_tokens: int
+
+    def training_step(self, batch, batch_idx) -> None:
+        """Train on the batch, or on random prompts of the length that is asked for."""
+        if self.prompt_tokens:
+            shape = (len(batch["ids"]), self.prompt_tokens)
+            ids = torch.randint(4, len(self.tokenizer), shape, generator=torch.Generator().manual_seed(batch_idx))
+            batch = batch | {"input_ids": ids, "lengths": torch.full(shape[:1], self.prompt_tokens)}
+        super().training_step(batch, batch_idx)
 
     def check_before_training(self, batch) -> None:
         """Check the roles; a phase of its own, since it is done once a run."""
@@ -83,6 +94,7 @@ def main() -> None:
         max_new_tokens=run.response_tokens,
         missing_eos_penalty=settings.MISSING_EOS_PENALTY,
     )
+    module.prompt_tokens = run.prompt_tokens
     module.meter = meter = Meter(run.count_flops)
     table = length_table(run.lengths, run.steps, run.batch_size, run.response_tokens)
     module.forcer = LengthForcer(table)

@@ -13,7 +13,6 @@ from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
 from kochat.data import SFTDataModule
-from kochat.functional import span_mask
 from kochat.modules import SFTModule
 
 
@@ -24,13 +23,9 @@ class CountedSFT(SFTModule):
 
     def training_step(self, batch, batch_idx):
         """Count, then train."""
-        if "segments" in batch:
-            self.meter.tokens["real"] += int((batch["segments"] > 0).sum())
-            self.meter.tokens["trained"] += int(batch["targets"].sum())
-        else:
-            self.meter.tokens["real"] += int(batch["lengths"].sum())
-            marked = span_mask(batch["prompt_lengths"], batch["lengths"], batch["input_ids"].shape[1])
-            self.meter.tokens["trained"] += int(marked.sum())
+        real = (batch["segments"] > 0) if "segments" in batch else batch["lengths"]
+        self.meter.tokens["real"] += int(real.sum())
+        self.meter.tokens["trained"] += int(self.targets(batch).sum())
         return super().training_step(batch, batch_idx)
 
 

@@ -28,6 +28,9 @@ class ModelSize:
 
 SIZES = {
     "tiny": ModelSize(4, 256, 4, 8_000, 1024),
+    "2x128": ModelSize(2, 128, 2, 8_000, 1024),
+    "6x384": ModelSize(6, 384, 6, 8_000, 1024),
+    "8x512": ModelSize(8, 512, 8, 8_000, 1024),
     "class": ModelSize(12, 768, 12, 51_200, 1024),  # KoGPT2's own shape
 }
 
@@ -44,6 +47,7 @@ class Run:
         variant: what a system does besides its plain way: packed, grouped, single, bf16.
         batch_size: prompts a rollout; minibatches are half of it.
         response_tokens: length limit of answers.
+        prompt_tokens: random prompts of so many tokens in place of the workload's (kochat's PPO alone); 0 takes those.
         count_flops: count FLOP in place of taking times.
     """
 
@@ -54,6 +58,7 @@ class Run:
     variant: str = ""
     batch_size: int = PPO_BATCH
     response_tokens: int = PPO_TOKENS
+    prompt_tokens: int = 0
     count_flops: bool = False
 
     def dump(self) -> str:

@@ -1,0 +1,145 @@
+"""Seconds and memory of kochat's PPO against response length, batch, prompt length and model size, beside the counted work.
+
+    python -m benchmarks.peers.scaling [--repeats 2]
+
+One rollout and its update each, LoRA 8, fixed lengths. Writes benchmarks/results/scaling.json, .svg and .md: slopes are those of straight
+lines through the logarithms (1 is proportional), of CPU seconds and of FLOP counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers.__main__ import RESULTS, ROOT, commit, machine, run
+from benchmarks.peers.settings import SIZES, Run
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One quantity that is varied while the others stay.
+
+    Args:
+        name: for the plot.
+        field: of `Run`, or ``size``.
+        values: what it takes.
+    """
+
+    name: str
+    field: str
+    values: tuple
+
+
+AXES = (
+    Axis("response tokens", "response_tokens", (16, 32, 64, 128, 256)),
+    Axis("batch", "batch_size", (4, 8, 16, 32, 64)),
+    Axis("prompt tokens", "prompt_tokens", (16, 32, 64, 128, 256)),
+    Axis("model parameters", "size", ("2x128", "tiny", "6x384", "8x512")),
+)
+
+
+def parameters(size: str) -> int:
+    """Return a GPT-2's parameters, biases and norms left out."""
+    shape = SIZES[size]
+    return 12 * shape.layers * shape.hidden**2 + (shape.vocab + shape.positions) * shape.hidden
+
+
+def point(work: Path, axis: Axis, value: object, repeats: int) -> dict:
+    """Measure one point of an axis."""
+    size = str(value) if axis.field == "size" else "tiny"
+    code = f"from benchmarks.peers.workload import main; main({[str(work / size), size, '', '']!r})"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    changes = {} if axis.field == "size" else {axis.field: value}
+    plain = {"workload": str(work / size), "steps": 1, "lengths": "fixed"} | changes
+    results = [run(sys.executable, "kochat_ppo", Run(**plain).dump()) for _ in range(repeats)]
+    counted = run(sys.executable, "kochat_ppo", Run(**plain, count_flops=True).dump())
+    return {
+        "x": parameters(size) if axis.field == "size" else value,
+        "cpu_s": statistics.median(result["cpu_s"] - result["phases"].get("checks", 0.0) for result in results),
+        "peak_rss_mb": statistics.median(result["peak_rss_mb"] for result in results),
+        "flop": counted["flop"],
+    }
+
+
+def slope(points: list[dict], key: str) -> float:
+    """Return the slope of the least-squares line through (log x, log key)."""
+    x, y = ([math.log(point[name]) for point in points] for name in ("x", key))
+    return statistics.linear_regression(x, y).slope
+
+
+def plot(figures: dict, path: Path) -> None:
+    """Draw time with the counted work through its middle point, and memory below."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(2, len(AXES), figsize=(14, 6), layout="constrained")
+    for (above, below), axis in zip(panels.T, AXES, strict=True):
+        points = figures["axes"][axis.name]
+        x, middle = [one["x"] for one in points], points[len(points) // 2]
+        scale = middle["cpu_s"] / middle["flop"]
+        above.loglog(x, [one["cpu_s"] for one in points], "o-", label=f"measured, slope {slope(points, 'cpu_s'):.2f}")
+        above.loglog(
+            x, [one["flop"] * scale for one in points], "--", label=f"counted, slope {slope(points, 'flop'):.2f}"
+        )
+        above.legend(fontsize=8)
+        below.loglog(x, [one["peak_rss_mb"] for one in points], "o-", color="tab:green")
+        below.set_xlabel(axis.name)
+    panels[0, 0].set_ylabel("CPU s, one rollout and update")
+    panels[1, 0].set_ylabel("peak memory, MiB")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def table(figures: dict) -> str:
+    """Return the figures as Markdown."""
+    lines = [
+        "# How kochat's PPO scales",
+        "",
+        f"`python -m benchmarks.peers.scaling`: tiny GPT-2 unless said, batch 16, 64 new tokens, LoRA 8, float32, one thread, "
+        f"one rollout and its update; {figures['machine']}; commit {figures['commit']}. Slopes in log-log; 1 is proportional.",
+        "",
+        "| varied | from - to | CPU s | slope measured | slope counted | MiB |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for name, points in figures["axes"].items():
+        ends = [points[0], points[-1]]
+        cells = [
+            f"{ends[0]['x']:,} - {ends[1]['x']:,}",
+            f"{ends[0]['cpu_s']:.1f} - {ends[1]['cpu_s']:.1f}",
+            f"{slope(points, 'cpu_s'):.2f}",
+            f"{slope(points, 'flop'):.2f}",
+            f"{ends[0]['peak_rss_mb']:,.0f} - {ends[1]['peak_rss_mb']:,.0f}",
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n\n![CPU seconds and memory](scaling.svg)\n"
+
+
+def main() -> None:
+    """Measure all axes and write figures, plot and table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.scaling", description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=ROOT / "benchmarks/.work/scaling")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    figures: dict = {"machine": machine(), "commit": commit(), "axes": {}}
+    for axis in AXES:
+        points = figures["axes"][axis.name] = []
+        for value in axis.values:
+            points.append(point(given.work.resolve(), axis, value, given.repeats))
+            print(axis.name, points[-1], flush=True)
+    given.results.mkdir(parents=True, exist_ok=True)
+    (given.results / "scaling.json").write_text(json.dumps(figures, indent=1) + "\n")
+    plot(figures, given.results / "scaling.svg")
+    (given.results / "scaling.md").write_text(table(figures), encoding="utf-8")
+    print(table(figures))
+
+
+if __name__ == "__main__":
+    main()
