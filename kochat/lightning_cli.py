@@ -239,6 +239,7 @@ class KochatCLI(LightningCLI):
 
     def _finish(self, run: Path, metrics: dict[str, Any]) -> None:
         """Write ``done.json``, the last file of a run."""
+        tokens = self.model.all_tokens_read()
         if not self.trainer.is_global_zero:
             return
         metrics = metrics | dict(self.trainer.callback_metrics)
@@ -250,6 +251,7 @@ class KochatCLI(LightningCLI):
             "seconds": round(time.perf_counter() - self._started, 1),
             "seed": self.config[self.subcommand].seed_everything,
             "steps": self.trainer.global_step,
+            "tokens": tokens,
             "parameters": {
                 "total": sum(p.numel() for p in parameters),
                 "trainable": sum(p.numel() for p in parameters if p.requires_grad),

@@ -104,6 +104,7 @@ def test_each_stage_leaves_a_finished_run(finished, name):
     record = done(folder)
     assert record["stage"] == name.split("_")[0]
     assert record["name"] == name
+    assert record["tokens"] > record["steps"] > 0
     assert 0 < record["parameters"]["trainable"] <= record["parameters"]["total"]
     assert any(key.endswith("train_loss") or key == "ppo/reward" for key in record["metrics"])
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -280,6 +281,7 @@ def test_two_ranks_train_one_run(work, finished, name):
     assert [path.name for path in sorted(folder.parent.glob("version_*"))] == ["version_0", "version_1"]
     assert folder.name == "version_1"
     assert done(folder)["steps"] == done(finished[name])["steps"]
+    assert done(folder)["tokens"] > done(finished[name])["tokens"]  # twice the rows a step
     assert (last_epoch(finished[name]), last_epoch(folder)) == (0, 1)  # two ranks: half as many batches an epoch
     file = "rm_scores.jsonl" if name.startswith("rm") else "samples.jsonl"
     ids = [row["id"] for row in lines(folder / file)]

@@ -44,6 +44,9 @@ class ChatModule(L.LightningModule):
         self.max_new_tokens = max_new_tokens
         self.given_stop_tokens = None if stop_tokens is None else tuple(stop_tokens)
         self.window = TokenWindow()
+        self.tokens_read: int | torch.Tensor = (
+            0  # by this rank, in training; a tensor, so that no step waits for the device
+        )
         self.trained_export: Path | None = None
         self._tokenizer: PreTrainedTokenizerFast | None = None
         self._roles: dict[str, Role] = {}
@@ -132,6 +135,11 @@ class ChatModule(L.LightningModule):
         ranks, not that of a mean of means.
         """
         return self.global_sum(mask.sum()).clamp(min=1) / self.trainer.world_size
+
+    def all_tokens_read(self) -> int:
+        """Return the real tokens that all ranks have trained on, each as often as it was read; every rank must ask."""
+        own = torch.as_tensor(self.tokens_read, device=self.trainer.strategy.root_device)
+        return int(self.trainer.strategy.reduce(own, reduce_op="sum"))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Make the gradients of accumulated batches those of the mean over all their tokens, before they are clipped."""

@@ -62,6 +62,7 @@ class LanguageModelModule(ChatModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Return the loss of one batch, in the end averaged over the target tokens of all ranks and accumulated batches."""
+        self.tokens_read += (batch["segments"] > 0).sum() if "segments" in batch else batch["lengths"].sum()
         share = self.token_share(self.targets(batch))
         divisor = self.window.divisor(share)
         loss, _ = self.loss(batch, divisor)

@@ -174,6 +174,7 @@ class PPOModule(PPOUpdate):
         if not self.checked:
             self.check_before_training(batch)
         rollout = self.rollout(batch, self._rank_sampler())
+        self.tokens_read += rollout.sequence_mask.sum()
         targets = self.targets(rollout)
         losses = self.update(rollout, targets)
         self.log_rollout(rollout, targets, losses)

@@ -81,6 +81,7 @@ class RewardModule(ChatModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Return the ranking loss of one batch, in the end averaged over the pairs of all ranks and accumulated batches."""
+        self.tokens_read += batch["lengths"].sum()
         chosen, rejected = self.scores(batch)[batch["pairs"]].unbind(1)
         share = self.token_share(torch.ones_like(chosen, dtype=torch.bool))
         divisor = self.window.divisor(share)

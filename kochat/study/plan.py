@@ -22,6 +22,8 @@ class PlannedRun(BaseModel):
         overlays: more YAMLs, each merged over those before it.
         set: single values by dotted key, such as ``model.init_args.kl_coef``.
         command: fit, or test for a baseline that is not trained.
+        steps_of: an earlier run whose optimizer steps this one takes too, so that the two differ in their data and not in how long
+            they were trained: v1 has more rows than v2.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +33,7 @@ class PlannedRun(BaseModel):
     overlays: tuple[Path, ...] = ()
     set: dict[str, Any] = Field(default_factory=dict)
     command: str = "fit"
+    steps_of: str | None = None
 
 
 class StudyPlan(BaseModel):
@@ -72,6 +75,9 @@ class StudyPlan(BaseModel):
         for field in ("baseline", "reward_model", "final_ppo"):
             if getattr(self, field) not in names:
                 raise ValueError(f"{field}: {getattr(self, field)!r} is none of the runs {names}")
+        for place, run in enumerate(self.runs):
+            if run.steps_of is not None and run.steps_of not in names[:place]:
+                raise ValueError(f"{run.name}: steps_of: {run.steps_of!r} is none of the runs before it")
         return self
 
 

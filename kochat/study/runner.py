@@ -118,12 +118,27 @@ def run_arguments(plan: StudyPlan, run: PlannedRun, logs_dir: Path, sources: Bas
     args += ["--trainer.precision", precision(plan)]
     if torch.cuda.device_count() > 1:  # a second rank would be a second copy of the whole study
         args += ["--trainer.devices", "1"]
+    if run.steps_of is not None:
+        args += ["--trainer.max_steps", str(steps_taken(plan, run.steps_of, logs_dir)), "--trainer.max_epochs", "-1"]
     if _stage_of(run) == "pretrain":
         args += ["--data.init_args.path", str(sources.corpus)] if sources.corpus else []
         args += ["--model.init_args.tokenizer_source", str(sources.tokenizer.resolve())] if sources.tokenizer else []
     for key, value in run.set.items():
         args += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
     return args
+
+
+def steps_taken(plan: StudyPlan, name: str, logs_dir: Path) -> int:
+    """Return the optimizer steps of a study's finished run.
+
+    Raises:
+        UserError: when it is not finished.
+    """
+    with runs.run_space(logs_dir, plan.name):
+        run = runs.newest_finished(name)
+    if run is None:
+        raise UserError(f"--only: a run that takes the steps of {name!r} needs that one finished; add it")
+    return int(runs.read_done(run)["steps"])
 
 
 def precision(plan: StudyPlan) -> str:

@@ -139,6 +139,8 @@ class Done(BaseModel):
     """A finished run's `done.json`, as far as the report reads it."""
 
     seconds: float | None = None
+    steps: int | None = None
+    tokens: int | None = None
     parameters: Parameters = Field(default_factory=Parameters)
     metrics: dict[str, float | None] = Field(default_factory=dict)
     seed: int | None = None

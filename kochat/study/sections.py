@@ -78,7 +78,11 @@ def _data(results: StudyResults, records: Records, texts: Texts) -> list[Section
             "data_scores",
             texts,
             _or_missing(
-                texts, bool(pairs), tables.versions_table(results, records, texts), _note(texts, "note.intervals")
+                texts,
+                bool(pairs),
+                tables.budget_table(results, texts),
+                tables.versions_table(results, records, texts),
+                _note(texts, "note.intervals"),
             ),
             level=3,
         ),

@@ -89,6 +89,18 @@ def versions_table(results: StudyResults, records: Records, texts: Texts) -> Tab
     return Table(texts("caption.versions"), header, rows, text_columns=2) if rows else None
 
 
+def budget_table(results: StudyResults, texts: Texts) -> Table | None:
+    """Show how long the runs of each v1-v2 pair were trained: optimizer steps, tokens seen, seed."""
+    pairs = [pair for stage in ("sft", "rm", "ppo") for pair in results.version_pairs(stage)]
+    rows = []
+    for run in (run for pair in pairs for run in pair):
+        seed = NOTHING if run.seed is None else str(run.seed)
+        numbers = [NOTHING if n is None else count(n) for n in (run.done.steps, run.done.tokens)]
+        rows.append([Cell(texts.label(run)), Cell(run.entry.version), *map(Cell, numbers), Cell(seed)])
+    header = _header(texts, "variant", "version", "steps", "tokens", "seed")
+    return Table(texts("caption.budget"), header, rows, text_columns=2) if rows else None
+
+
 def difference_cell(run: Run, against: Run, metric: str, records: Records, texts: Texts) -> Cell:
     """Write the paired difference of two runs with its 95% interval, a dash where it was not measured."""
     interval = records.variants[run.name].difference(records.variants[against.name], metric)

@@ -57,6 +57,7 @@ def test_what_is_left_out_has_a_default(tmp_path):
     [
         ({"reward_model": "lost"}, r"reward_model: 'lost' is none of the runs \['base', 'plain', 'rm', 'ppo'\]"),
         ({"runs": [*RUNS, RUNS[0]]}, r"run names stand twice: \['base'\]"),
+        ({"runs": [RUNS[0] | {"steps_of": "ppo"}, *RUNS[1:]]}, r"base: steps_of: 'ppo' is none of the runs before it"),
         ({"runs": []}, r"trial\.yaml: runs: "),
         ({"name": "../out"}, r"trial\.yaml: name: "),
         ({"sead": 1}, r"trial\.yaml: sead: Extra inputs"),

@@ -121,6 +121,12 @@ def test_all_fixed_prompts_are_answered_by_all_variants(html):
     assert "(빈 답변)" in last
 
 
+def test_the_report_says_how_long_v1_and_v2_were_trained(markdown):
+    rows = [line for line in markdown.splitlines() if "| 375 |" in line]
+    assert {("v1" in row, "41,000" in row) for row in rows} == {(True, True), (False, False)}
+    assert all("43,500" in row for row in rows if "41,000" not in row)
+
+
 def test_missing_runs_are_named_and_the_rest_is_reported(tmp_path):
     gone = frozenset({"ppo_kl01", "ppo_kl05", "ppo_kl01_v1", "sft_lora16_v1", "rm_lora0"})
     html = write_report(write_study(tmp_path, without=gone, prompts=6)).read_text(encoding="utf-8")

@@ -156,3 +156,17 @@ def test_a_run_without_a_folder_is_the_users_to_mend(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "run_subcommand", lambda args: None)
     with pytest.raises(UserError, match=r"pretrain\.yaml: trainer\.logger is off"):
         run_study(write_plan(tmp_path), tmp_path / "logs", only=["pretrain"])
+
+
+def test_a_run_can_take_the_steps_of_another(tmp_path):
+    """v1 has more rows than v2: as many epochs would be more steps."""
+    run = PlannedRun(name="sft_v1", config=CONFIGS / "sft_lora16.yaml", steps_of="sft")
+    plan = plan_of(PlannedRun(name="sft", config=CONFIGS / "sft_lora16.yaml"), run)
+    with pytest.raises(UserError, match="needs that one finished; add it"):
+        run_arguments(plan, run, tmp_path, BaseSources())
+    done = tmp_path / plan.name / "sft" / "version_0" / "done.json"
+    done.parent.mkdir(parents=True)
+    done.write_text('{"steps": 375}')
+    args = run_arguments(plan, run, tmp_path, BaseSources())
+    assert after(args, "--trainer.max_steps") == ["375"]
+    assert after(args, "--trainer.max_epochs") == ["-1"]
