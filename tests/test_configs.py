@@ -98,13 +98,18 @@ def test_every_overlay_fits(path, overlay):
         assert cli.datamodule.version == given["data"]["init_args"]["version"]
 
 
+@pytest.fixture(autouse=True)
+def no_run_is_finished(monkeypatch):
+    """A run that takes another's steps would ask for its done.json."""
+    monkeypatch.setattr("kochat.study.runner.steps_taken", lambda *_: 7)
+
+
 def planned_runs():
     return [(path, run.name) for path in STUDIES for run in read_plan(path).runs]
 
 
 @pytest.mark.parametrize(("path", "run_name"), planned_runs(), ids=lambda value: getattr(value, "stem", value))
-def test_every_run_of_a_study_instantiates(path, run_name, tmp_path, monkeypatch):
-    monkeypatch.setattr("kochat.study.runner.steps_taken", lambda *_: 7)  # no run is finished here
+def test_every_run_of_a_study_instantiates(path, run_name, tmp_path):
     plan = read_plan(path)
     run = next(run for run in plan.runs if run.name == run_name)
     cli = instantiate(*run_arguments(plan, run, tmp_path, BaseSources()))
