@@ -41,7 +41,8 @@ class PPOUpdate(ChatModule):
     def update(self, rollout: Rollout, targets: Targets) -> dict[str, float]:
         """Take clipped steps on minibatches for several epochs; return the mean of each loss and statistic.
 
-        With ``target_kl`` the update ends, on all ranks together, at the first minibatch on which the policy has gone too far.
+        With ``target_kl`` the update ends, on all ranks together, at the first minibatch on which the policy has gone too far. It also
+        ends where ``max_steps`` is reached: Lightning looks only after each rollout.
         """
         optimizer = self.optimizers()
         totals: dict[str, list[torch.Tensor]] = {}
@@ -54,6 +55,8 @@ class PPOUpdate(ChatModule):
                 break
             optimizer.step()  # type: ignore[union-attr]
             optimizer.zero_grad()  # type: ignore[union-attr]
+            if 0 < self.trainer.max_steps <= self.trainer.global_step:
+                break
         return finite_means(totals) | {"minibatches": float(len(totals["policy_loss"]))}
 
     def minibatches(self, rows: int) -> Iterator[torch.Tensor]:

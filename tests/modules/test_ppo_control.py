@@ -84,6 +84,13 @@ def test_the_rate_follows_the_steps_where_updates_end_early(tmp_path, models, to
     assert all(rate > 0 for rate in rates)
 
 
+def test_max_steps_ends_a_run_in_the_middle_of_an_update(tmp_path, models, tokenizer):
+    """A rollout takes four steps; a run of six, as of a study's v1 beside its v2, takes six and not eight."""
+    run = trainer(tmp_path, max_steps=6, max_epochs=-1)
+    run.fit(module(models), datamodule=BatchData([prompt_batch(tokenizer)]))
+    assert run.global_step == 6
+
+
 def test_the_gradients_norm_is_clipped(tmp_path, models, tokenizer):
     ppo = module(models, max_grad_norm=1e-3)
     norms = []
