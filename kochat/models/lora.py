@@ -112,14 +112,6 @@ def adapter_parameters(model: nn.Module, name: str) -> list[nn.Parameter]:
     return [p for key, p in model.named_parameters() if f".lora_A.{name}." in key or f".lora_B.{name}." in key]
 
 
-def set_trainable(model: nn.Module, names: set[str]) -> None:
-    """Make exactly the adapters in ``names`` trainable and freeze everything else in ``model``."""
-    model.requires_grad_(False)
-    for name in names:
-        for parameter in adapter_parameters(model, name):
-            parameter.requires_grad_(True)
-
-
 @contextmanager
 def use_adapter(model: nn.Module, name: str | None) -> Iterator[None]:
     """Run the block with the adapter ``name`` active (None: the bare base), and restore what was active, also on errors.

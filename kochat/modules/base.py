@@ -43,6 +43,7 @@ class ChatModule(L.LightningModule):
             raise UserError(f"model.max_new_tokens={max_new_tokens} leaves no answer; give 1 or more")
         self.max_new_tokens = max_new_tokens
         self.given_stop_tokens = None if stop_tokens is None else tuple(stop_tokens)
+        self._stop_ids: tuple[int, ...] | None = None
         self.window = TokenWindow()
         self.tokens_read: int | torch.Tensor = (
             0  # by this rank, in training; a tensor, so that no step waits for the device
@@ -159,8 +160,9 @@ class ChatModule(L.LightningModule):
     def generation_settings(self, temperature: float = 0.0) -> GenerationSettings:
         """Return how this stage draws answers; 0 is greedy."""
         eos, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
-        stop_ids = (eos, *token_ids(self.tokenizer, self.stop_tokens, "model.stop_tokens"))
-        return GenerationSettings(self.max_new_tokens, temperature, stop_ids, eos if pad is None else pad)
+        if self._stop_ids is None:  # every batch asks; the export's description and the vocabulary are read once
+            self._stop_ids = (eos, *token_ids(self.tokenizer, self.stop_tokens, "model.stop_tokens"))
+        return GenerationSettings(self.max_new_tokens, temperature, self._stop_ids, eos if pad is None else pad)
 
     def prompt_mask(self, batch: dict[str, Any]) -> torch.Tensor:
         """Return the (b, p) bool mask of a left-padded prompt batch."""

@@ -45,11 +45,6 @@ class Rollout:
     raw_scores: torch.Tensor
     disagreement: torch.Tensor
 
-    @property
-    def prompt_width(self) -> int:
-        """Return p, the padded width of the prompts."""
-        return self.sequences.shape[1] - self.mask.shape[1]
-
     def rows(self, index: torch.Tensor) -> Rollout:
         """Return the rows ``index``."""
         return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
