@@ -91,6 +91,70 @@ def test_draws_follow_the_distribution_at_the_temperature(temperature):
     torch.testing.assert_close(logprobs, probabilities.log()[tokens])
 
 
+@pytest.mark.parametrize("size", [3, 128, 300])
+def test_draws_pass_a_chi_square_test(size):
+    """Vocabularies of one block, of a whole one and of three, the last not full; the bound is four standard deviations."""
+    count = 40_000
+    logits = torch.randn(size, generator=torch.Generator().manual_seed(1))
+    tokens, _ = draw(logits.expand(count, -1), 1.0, torch.Generator().manual_seed(0))
+    expected = count * logits.softmax(-1)
+    statistic = ((torch.bincount(tokens, minlength=size) - expected).square() / expected).sum()
+    assert abs(statistic - (size - 1)) < 4 * (2 * (size - 1)) ** 0.5
+
+
+def test_tokens_of_probability_zero_are_never_drawn():
+    """Single tokens, a whole block, and all but the last token of the vocabulary."""
+    logits = torch.full((3, 300), -torch.inf)
+    logits[0, ::2], logits[1, :128], logits[2, 299] = 0.0, 0.0, -90.0
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(500):
+        tokens, logprobs = draw(logits, 1.0, generator)
+        assert tokens[0] % 2 == 0
+        assert tokens[1] < 128
+        assert tokens[2] == 299
+        assert logprobs.isfinite().all()
+
+
+def test_a_row_is_drawn_whatever_the_others_are():
+    generator = torch.Generator().manual_seed(2)
+    logits = torch.randn(3, 300, generator=generator)
+    other = torch.stack(
+        [-5 * logits[0], logits[1], torch.full((300,), -torch.inf).index_fill_(0, torch.tensor(7), 0.0)]
+    )
+    drawn, again = (draw(x.repeat(200, 1), 1.0, torch.Generator().manual_seed(0)) for x in (logits, other))
+    assert torch.equal(drawn[0][1::3], again[0][1::3])
+    assert torch.equal(drawn[1][1::3], again[1][1::3])
+    assert drawn[0][1::3].unique().numel() > 50
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
+def test_logprobs_are_exact_for_wide_logits(temperature):
+    """Logits around 500, whose exponentials overflow, and tokens of small probability."""
+    logits = 20 * torch.randn(400, 300, generator=torch.Generator().manual_seed(3)) + 500
+    tokens, logprobs = draw(logits, temperature, torch.Generator().manual_seed(0))
+    exact = (logits.double() / (temperature or 1.0)).log_softmax(-1).gather(1, tokens.unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(logprobs.double(), exact, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "llama", "qwen2"])
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
+def test_logprobs_are_those_of_a_pass_without_a_cache(tmp_path, tokenizer, kind, temperature):
+    """Rows leave the batch as they end; each alone, without padding or cache, has the same numbers."""
+    role = HostPool().load("policy", write_base(tmp_path, tokenizer, kind))
+    ids, mask = prompts(tokenizer)
+    settings = replace(SETTINGS, temperature=temperature, stop_ids=tuple(range(0, 400, 7)))
+    drawn = generate(role, ids, mask, settings, torch.Generator().manual_seed(5))
+    assert len(drawn.mask.sum(1).unique()) > 1
+    for row in range(len(ids)):
+        response = drawn.responses[row][drawn.mask[row]]
+        with torch.no_grad():
+            logits = role.host(input_ids=torch.cat([ids[row][mask[row]], response]).unsqueeze(0)).logits[0]
+        scores = (logits[-len(response) - 1 : -1] / (temperature or 1.0)).log_softmax(-1)
+        expected = scores.gather(1, response.unsqueeze(1)).squeeze(1)
+        torch.testing.assert_close(drawn.logprobs[row][drawn.mask[row]], expected, atol=1e-4, rtol=0)
+        assert temperature > 0 or torch.equal(response, scores.argmax(1))
+
+
 def test_a_generator_makes_draws_reproducible(role, tokenizer):
     settings = replace(SETTINGS, temperature=1.0)
     draws = [
