@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -119,7 +120,7 @@ def use_adapter(model: nn.Module, name: str | None) -> Iterator[None]:
     PEFT's own ``set_adapter`` also flips ``requires_grad``, which would freeze the policy whenever the critic runs; this switches the
     forward pass alone.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    layers = _lora_layers(model)
     before = [(layer._active_adapter, layer._disable_adapters) for layer in layers]
     try:
         for layer in layers:
@@ -130,6 +131,18 @@ def use_adapter(model: nn.Module, name: str | None) -> Iterator[None]:
     finally:
         for layer, (active, disabled) in zip(layers, before, strict=True):
             layer._active_adapter, layer._disable_adapters = active, disabled
+
+
+_LAYERS: WeakKeyDictionary[nn.Module, tuple[int, list[LoraLayer]]] = WeakKeyDictionary()
+
+
+def _lora_layers(model: nn.Module) -> list[LoraLayer]:
+    """List the layers with adapters; decoding switches adapters at every token, and walking a model takes long."""
+    adapters = len(model.peft_config)  # type: ignore[arg-type]
+    known = _LAYERS.get(model)
+    if known is None or known[0] != adapters:
+        known = _LAYERS[model] = (adapters, [layer for layer in model.modules() if isinstance(layer, LoraLayer)])
+    return known[1]
 
 
 def adapter_state(model: PeftModel, name: str) -> dict[str, torch.Tensor]:
