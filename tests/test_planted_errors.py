@@ -13,7 +13,7 @@ from torch import nn
 
 from kochat.errors import UserError
 from kochat.functional import length_mask
-from tests.data import test_packing as packing
+from kochat.models import packed_rows
 from tests.functional import test_advantages as advantages
 from tests.functional import test_masking as masking
 from tests.models import test_lora as lora
@@ -252,9 +252,11 @@ def test_an_adapter_switch_that_freezes(base, monkeypatch):
 
 def test_score_read_at_the_last_column(base, tokenizer, monkeypatch):
     """The pads' hidden state in place of EOS's."""
-    from kochat.models.roles import Role
 
-    monkeypatch.setattr(Role, "last_scores", lambda self, ids, mask: self.project(self.hidden(ids, mask)[:, -1]))
+    def last_column(role, rows):
+        return role.project(role.hidden(rows.sequences, rows.mask)[:, -1])
+
+    monkeypatch.setattr("kochat.modules.reward.last_scores", last_column)
     turns_red(reward.test_score_stands_at_the_last_real_token, base, tokenizer)
 
 
@@ -291,20 +293,28 @@ def test_value_after_the_last_token_bootstrapped(monkeypatch):
     turns_red(advantages.test_pads_on_either_side_change_nothing)
 
 
-@pytest.mark.parametrize("error", ["plain causal mask", "positions not restarted"])
-def test_packed_rows_that_attend_across(tmp_path, tokenizer, monkeypatch, error):
-    if error == "plain causal mask":
-        monkeypatch.setattr(
-            "kochat.models.roles.segment_attention",
-            lambda segments: (
-                torch.ones(segments.shape[1], segments.shape[1]).tril().bool().expand(len(segments), 1, -1, -1)
-            ),
-        )
+@pytest.mark.parametrize(
+    "error", ["one row", "positions not restarted", "gradient of one row alone", "other prefixes shared"]
+)
+def test_packed_rows_that_are_other_rows(tmp_path, tokenizer, monkeypatch, error):
+    """All tokens one row; positions counted through; a prefix that learns from one row alone; first tokens taken for equal."""
+    build = packed_rows.Layout.__init__
+
+    def broken(layout, *rows):
+        build(layout, *rows)
+        if error == "one row":
+            layout.rows, layout.width = 1, len(layout.tokens)
+            layout.slots = layout.places = torch.arange(len(layout.tokens))
+            layout.copies = layout.copied = layout.copies[:0]
+        elif error == "positions not restarted":
+            layout.positions = torch.arange(len(layout.tokens))
+        else:
+            layout.copies, layout.copied = layout.copies[:0], layout.copied[:0]
+
+    if error == "other prefixes shared":
+        monkeypatch.setattr(packed_rows, "_common_prefix", lambda one, other: min(len(one), len(other), 3))
     else:
-        monkeypatch.setattr(
-            "kochat.models.roles.segment_position_ids",
-            lambda segments: torch.arange(segments.shape[1]).expand_as(segments),
-        )
+        monkeypatch.setattr(packed_rows.Layout, "__init__", broken)
     turns_red(sft.test_packed_rows_cannot_see_each_other, tmp_path, tokenizer, "gpt2", "sdpa")
 
 
@@ -341,10 +351,3 @@ def test_an_optimizer_of_all_roles(tmp_path, base, tokenizer, monkeypatch):
     monkeypatch.setattr(PPOModule, "configure_optimizers", everything)
     monkeypatch.setattr(PPOModule, "lr_schedulers", lambda self: torch.optim.SGD([torch.zeros(1)], lr=0.0))
     turns_red(ppo.test_only_policy_and_critic_change, tmp_path, base, tokenizer, 8, 16)
-
-
-def test_first_fit_that_overflows(monkeypatch):
-    """A bin filled beyond its room."""
-    original = packing.first_fit_decreasing
-    monkeypatch.setattr(packing, "first_fit_decreasing", lambda lengths, room: original(lengths, room + 1))
-    turns_red(packing.test_first_fit_decreasing_by_hand, [3, 5, 2, 4], 7, [[1, 2], [3, 0]])

@@ -56,53 +56,6 @@ class CompletionCollator(Collator):
         }
 
 
-class PackedCollator(CompletionCollator):
-    """Collate {id, prompt_ids, completion_ids} into a packed SFT batch: several examples a row, none of which sees another.
-
-    The examples and their loss are those of the unpacked batch; only the padding is gone.
-    """
-
-    def __init__(self, pad_id: int, max_length: int) -> None:
-        super().__init__(pad_id)
-        self.max_length = max_length
-
-    def __call__(self, rows: list[Row]) -> Batch:
-        """Return input_ids (r, t), segments (r, t) from 1 with 0 on pads, targets (r, t) bool, and ids."""
-        lengths = [len(row["prompt_ids"]) + len(row["completion_ids"]) for row in rows]
-        bins = first_fit_decreasing(lengths, self.max_length)
-        sequences, segments, targets = [], [], []
-        for chosen in bins:
-            parts = [(rows[index]["prompt_ids"], rows[index]["completion_ids"]) for index in chosen]
-            sequences.append([token for part in parts for ids in part for token in ids])
-            segments.append([place for place, part in enumerate(parts, 1) for ids in part for _ in ids])
-            targets.append([int(place) for part in parts for place, ids in enumerate(part) for _ in ids])
-        return {
-            "input_ids": pad_right(sequences, self.pad_id),
-            "segments": pad_right(segments, 0),
-            "targets": pad_right(targets, 0).bool(),
-            "ids": [row["id"] for row in rows],
-        }
-
-
-def first_fit_decreasing(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Put items into bins of ``room``, longest first, each into the first bin that has room (Johnson 1973).
-
-    Returns:
-        The indices in each bin. An item longer than ``room`` has a bin to itself.
-    """
-    bins: list[list[int]] = []
-    free: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        place = next((place for place, left in enumerate(free) if left >= lengths[index]), None)
-        if place is None:
-            bins.append([])
-            free.append(room)
-            place = len(bins) - 1
-        bins[place].append(index)
-        free[place] -= lengths[index]
-    return bins
-
-
 class BlockCollator(Collator):
     """Collate {id, input_ids} blocks of a corpus; every token is a target."""
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from datasets import Features, Value
 
 from kochat.data.base import IDS, TEXT, ChatDataModule, chunks
-from kochat.data.batching import Collator, CompletionCollator, PackedCollator
+from kochat.data.batching import CompletionCollator
 from kochat.data.encode import encode_prompts, encode_texts, with_eos
 from kochat.data.files import SFT_FILE
 from kochat.data.records import SFTRecord, read_records
@@ -20,8 +20,6 @@ class SFTDataModule(ChatDataModule):
     Validation is the validation split of the same file; test batches are prompts of the frozen test set.
 
     Args:
-        packing: put the examples of a training batch into fewer, fuller rows of up to max_length tokens. None sees another, and
-            loss and gradient stay those of the unpacked batch.
         *args: as for :class:`ChatDataModule`.
         **options: as for :class:`ChatDataModule`.
     """
@@ -31,18 +29,6 @@ class SFTDataModule(ChatDataModule):
         {"id": TEXT, "split": TEXT, "length": Value("int32"), "prompt_ids": IDS, "completion_ids": IDS}
     )
     collator = CompletionCollator
-
-    def __init__(self, *args: Any, packing: bool = False, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.packing = packing
-
-    def make_collator(self, split: str) -> Collator:
-        """Return what makes the batches of a split; training rows are packed if wished."""
-        return (
-            PackedCollator(self.pad_id, self.max_length)
-            if self.packing and split == "train"
-            else super().make_collator(split)
-        )
 
     def encoded_rows(self) -> Iterator[dict[str, Any]]:
         """Yield the file's rows with their token ids."""

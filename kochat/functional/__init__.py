@@ -2,6 +2,7 @@
 
 from kochat.functional.advantages import gae, shaped_rewards
 from kochat.functional.kl import KL_KINDS, adapted_kl_coef, kl_estimate
+from kochat.functional.linear_logprobs import linear_logprobs, linear_logprobs_and_entropy
 from kochat.functional.logprobs import entropy, token_logprobs
 from kochat.functional.losses import pairwise_ranking_loss, ppo_policy_loss, value_loss
 from kochat.functional.masking import (
@@ -9,8 +10,6 @@ from kochat.functional.masking import (
     masked_mean,
     masked_whiten,
     position_ids,
-    segment_attention,
-    segment_position_ids,
     span_mask,
     zero_masked,
 )
@@ -22,13 +21,13 @@ __all__ = [
     "gae",
     "kl_estimate",
     "length_mask",
+    "linear_logprobs",
+    "linear_logprobs_and_entropy",
     "masked_mean",
     "masked_whiten",
     "pairwise_ranking_loss",
     "position_ids",
     "ppo_policy_loss",
-    "segment_attention",
-    "segment_position_ids",
     "shaped_rewards",
     "span_mask",
     "token_logprobs",

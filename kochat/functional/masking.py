@@ -53,37 +53,6 @@ def position_ids(mask: Tensor) -> Tensor:
     return (mask.long().cumsum(dim=-1) - 1).clamp(min=0)
 
 
-def segment_position_ids(segments: Tensor) -> Tensor:
-    """Number the tokens of each packed example from 0.
-
-    Args:
-        segments: Which example of its row a token belongs to, 1, 2, ... from the left, 0 on pads, shape: (b, t).
-
-    Returns:
-        Positions within each run of one number, long, shape: (b, t).
-    """
-    slots = torch.arange(segments.shape[1], device=segments.device).expand_as(segments)
-    begins = torch.ones_like(segments, dtype=torch.bool)
-    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
-    return slots - torch.where(begins, slots, 0).cummax(dim=1).values
-
-
-def segment_attention(segments: Tensor) -> Tensor:
-    """Let every token see the tokens before it in its own example, itself included, and no others.
-
-    Pads (0) see pads: a row of a softmax without a single allowed slot would be NaN, and NaN * 0 = NaN in the next layer.
-
-    Args:
-        segments: As in `segment_position_ids`, shape: (b, t).
-
-    Returns:
-        Mask, True where the token of the third axis may look at that of the fourth, shape: (b, 1, t, t).
-    """
-    size = segments.shape[1]
-    causal = torch.ones(size, size, dtype=torch.bool, device=segments.device).tril()
-    return ((segments.unsqueeze(2) == segments.unsqueeze(1)) & causal).unsqueeze(1)
-
-
 def zero_masked(x: Tensor, mask: Tensor) -> Tensor:
     """Put 0 into the masked slots, so that neither their value nor their gradient flows on.
 

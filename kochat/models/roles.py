@@ -6,18 +6,29 @@ fully fine-tuned model is a host of its own.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import Cache
 
 from kochat.errors import UserError
-from kochat.functional import position_ids, segment_attention, segment_position_ids
+from kochat.functional import (
+    entropy,
+    linear_logprobs,
+    linear_logprobs_and_entropy,
+    position_ids,
+    token_logprobs,
+)
 from kochat.models.backbone import backbone_of
 from kochat.models.lora import adapter_parameters, use_adapter
 from kochat.models.scalar_head import ScalarHead
+
+TRIM = True  # leave the last block's MLP out where no state is read; False runs it everywhere
+BLOCKS = True  # make logits a block of tokens at a time; False makes all of them, as the plain way
 
 
 @dataclass
@@ -73,32 +84,31 @@ class Role:
             )
         return output.last_hidden_state
 
-    def packed_hidden(self, input_ids: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
-        """Return the last hidden states of rows that hold several examples each, none of which sees another.
+    def packed_hidden(
+        self, tokens: torch.Tensor, positions: torch.Tensor, wanted: torch.Tensor, attention: str, **options: Any
+    ) -> torch.Tensor:
+        """Return the last hidden states of tokens that stand in one sequence and belong to many rows.
 
         Args:
-            input_ids: (b, t) token ids.
-            segments: (b, t) which example of its row a token belongs to, from 1; 0 on pads.
+            tokens: (n,) token ids.
+            positions: (n,) each one's position in its row.
+            wanted: (k,) the tokens whose states will be read; those of others are not right.
+            attention: the name of the attention function that knows which tokens see which.
+            options: what that function is given besides.
 
         Returns:
-            (b, t, hidden)
+            (n, hidden)
 
         Raises:
-            UserError: when an example is longer than the model's positions.
+            UserError: when a row is longer than the model's positions.
         """
-        positions = segment_position_ids(segments)
-        self._check_room(positions, segments.shape[1])
-        allowed = segment_attention(segments)
-        if (
-            getattr(backbone_of(self.host).config, "_attn_implementation", "sdpa") != "sdpa"
-        ):  # eager attention adds its mask
-            allowed = torch.zeros(allowed.shape, device=allowed.device).masked_fill(
-                ~allowed, torch.finfo(torch.float32).min
+        self._check_room(positions, len(tokens))
+        backbone = backbone_of(self.host)
+        with self.active(), _attention(backbone, attention), last_mlp_at(backbone, wanted):
+            output = backbone(
+                input_ids=tokens.unsqueeze(0), position_ids=positions.unsqueeze(0), use_cache=False, **options
             )
-        with self.active():
-            backbone = backbone_of(self.host)
-            output = backbone(input_ids=input_ids, attention_mask=allowed, position_ids=positions, use_cache=False)
-        return output.last_hidden_state
+        return output.last_hidden_state[0]
 
     def _check_room(self, positions: torch.Tensor, width: int) -> None:
         """Stop before a position embedding is read that is not there; the device is asked only where that could be."""
@@ -115,6 +125,31 @@ class Role:
             return self.head(hidden)
         with self.active():  # the output embedding may have adapters too
             return _base(self.host).get_output_embeddings()(hidden)  # type: ignore[operator]
+
+    def logprobs(self, hidden: torch.Tensor, ids: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+        """Return log p(id) under softmax(logits / temperature), (n,) nats, of hidden states (n, hidden) and ids (n,).
+
+        Logits are made a block of tokens at a time, unless the output embedding is more than a matrix (an adapter, a bias).
+        """
+        weight = self._output_weight()
+        if weight is None:
+            return token_logprobs(self.project(hidden) / temperature, ids)
+        return linear_logprobs(*_autocast(hidden / temperature, weight), ids)
+
+    def logprobs_and_entropy(
+        self, hidden: torch.Tensor, ids: torch.Tensor, temperature: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what `logprobs` does and the entropy of each distribution, (n,) nats, both without gradient."""
+        weight = self._output_weight()
+        if weight is None:
+            logits = self.project(hidden).detach() / temperature
+            return token_logprobs(logits, ids), entropy(logits)
+        return linear_logprobs_and_entropy(*_autocast(hidden / temperature, weight), ids)
+
+    def _output_weight(self) -> torch.Tensor | None:
+        """Return the output embedding where logits are its product with hidden states and nothing else."""
+        embedding = _base(self.host).get_output_embeddings()  # type: ignore[operator]
+        return embedding.weight if BLOCKS and type(embedding) is nn.Linear and embedding.bias is None else None
 
     def forward_from(self, input_ids: torch.Tensor, mask: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the head's output at positions start..stop-1 alone, so that no other logits are ever made."""
@@ -135,3 +170,50 @@ class Role:
 
 def _base(host: nn.Module) -> nn.Module:
     return host.get_base_model() if hasattr(host, "get_base_model") else host  # type: ignore[operator]
+
+
+@contextmanager
+def _attention(backbone: nn.Module, name: str) -> Iterator[None]:
+    """Run the block with one of transformers' registered attention functions; those that have no mask function get no mask."""
+    config: Any = backbone.config
+    before = config._attn_implementation
+    config._attn_implementation = name
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+@contextmanager
+def last_mlp_at(backbone: nn.Module, wanted: torch.Tensor) -> Iterator[None]:
+    """Run the block with the last transformer block's MLP at some tokens alone: nothing after it mixes tokens.
+
+    Most of a prompt's tokens, and all of an answer's but one under a reward model, only serve as keys and values.
+
+    Args:
+        backbone: a transformer whose last list of modules are its blocks; one whose blocks have no ``mlp`` is left alone.
+        wanted: (k,) tokens of a batch of one sequence, in any order, several times too.
+    """
+    blocks = [child for child in backbone.children() if isinstance(child, nn.ModuleList)]
+    mlp = getattr(blocks[-1][-1], "mlp", None) if TRIM and blocks else None
+    if mlp is None:
+        yield
+        return
+    forward, places = mlp.forward, wanted.unique()
+
+    def trimmed(hidden: torch.Tensor) -> torch.Tensor:
+        output = forward(hidden.index_select(1, places))
+        return output.new_zeros(hidden.shape).index_copy(1, places, output)
+
+    mlp.forward = trimmed
+    try:
+        yield
+    finally:
+        del mlp.forward
+
+
+def _autocast(hidden: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return both in the type that a product of them has under the Trainer's precision."""
+    device = hidden.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    return hidden.to(dtype), weight.to(dtype)

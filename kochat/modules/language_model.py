@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch.nn.functional import pad
 
-from kochat.functional import length_mask, span_mask, token_logprobs
+from kochat.functional import length_mask, span_mask
+from kochat.models.packed_rows import PackedRows
 from kochat.modules.base import ChatModule
 
 
@@ -21,6 +23,7 @@ class LanguageModelModule(ChatModule):
         warmup: share of the run that the rate rises over.
         max_new_tokens: length limit of answers, in tokens.
         stop_tokens: tokens besides EOS that end an answer.
+        packing: run the model on real tokens alone, and on prefixes that examples share once; see `PackedRows`.
     """
 
     def __init__(
@@ -30,19 +33,16 @@ class LanguageModelModule(ChatModule):
         warmup: float,
         max_new_tokens: int,
         stop_tokens: Sequence[str] | None = None,
+        packing: bool = True,
     ) -> None:
         super().__init__(max_new_tokens, stop_tokens)
+        self.packing = packing
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
 
     def targets(self, batch: dict[str, Any]) -> torch.Tensor:
-        """Return (b, t - 1) bool, True where the next token carries loss: completion and EOS, or the whole text.
-
-        Packed rows bring their targets with them; others follow from ``prompt_lengths`` and ``lengths``.
-        """
-        if "segments" in batch:
-            return batch["targets"][:, 1:]
+        """Return (b, t - 1) bool, True where the next token carries loss: completion and EOS, or the whole text."""
         return span_mask(batch["prompt_lengths"], batch["lengths"], batch["input_ids"].shape[1])[:, 1:]
 
     def loss(self, batch: dict[str, Any], num_tokens: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,18 +51,14 @@ class LanguageModelModule(ChatModule):
         Logits are made at the positions before targets alone.
         """
         input_ids, targets, policy = batch["input_ids"], self.targets(batch), self.role("policy")
-        if "segments" in batch:
-            hidden = policy.packed_hidden(input_ids, batch["segments"])
-        else:
-            hidden = policy.hidden(input_ids, length_mask(batch["lengths"], input_ids.shape[1]))
-        logits = policy.project(hidden[:, :-1][targets])
-        logprobs = token_logprobs(logits, input_ids[:, 1:][targets])
+        rows = PackedRows(input_ids, length_mask(batch["lengths"], input_ids.shape[1]), self.packing)
+        logprobs = policy.logprobs(rows.states(policy, pad(targets, (0, 1))), input_ids[:, 1:][targets])
         count = targets.sum()
         return -logprobs.sum() / (count.clamp(min=1) if num_tokens is None else num_tokens), count
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Return the loss of one batch, in the end averaged over the target tokens of all ranks and accumulated batches."""
-        self.tokens_read += (batch["segments"] > 0).sum() if "segments" in batch else batch["lengths"].sum()
+        self.tokens_read += batch["lengths"].sum()
         share = self.token_share(self.targets(batch))
         divisor = self.window.divisor(share)
         loss, _ = self.loss(batch, divisor)

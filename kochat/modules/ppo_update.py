@@ -11,8 +11,9 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat.errors import RunError
 from kochat.functional import kl_estimate, masked_mean, ppo_policy_loss, value_loss
+from kochat.models.packed_rows import PackedRows
 from kochat.modules.base import ChatModule
-from kochat.rollout import PackedRows, PPORoles, Rollout, Targets, response_logprobs, response_values
+from kochat.rollout import PPORoles, Rollout, Targets, response_logprobs, response_values
 from kochat.rollout.checks import check_gradients
 
 Statistics = dict[str, torch.Tensor]
@@ -100,7 +101,7 @@ class PPOUpdate(ChatModule):
             share: what sums are divided by; see `ChatModule.token_share`.
         """
         rows = PackedRows(part.sequences, part.sequence_mask, self.packing)
-        logprobs, _ = response_logprobs(self.roles.policy, rows, part.mask, self.temperature)
+        logprobs = response_logprobs(self.roles.policy, rows, part.mask, self.temperature)
         values = response_values(self.roles.critic, rows, part.mask)
         policy_loss, clip_fraction = ppo_policy_loss(
             logprobs, part.old_logprobs, targets.advantages[index], part.mask, self.clip_range, num_tokens=share

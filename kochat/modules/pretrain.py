@@ -62,7 +62,7 @@ class PretrainModule(LanguageModelModule):
         warmup: float = 0.03,
         max_new_tokens: int = 48,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, warmup, max_new_tokens)
+        super().__init__(learning_rate, weight_decay, warmup, max_new_tokens, packing=False)  # blocks are full
         self.size = size
         self.tokenizer_source = tokenizer_source
         self.vocab_size = vocab_size

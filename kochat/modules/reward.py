@@ -14,6 +14,7 @@ from kochat.models.backbone import model_folder
 from kochat.models.export import export_info, write_export
 from kochat.models.loading import new_role
 from kochat.models.lora import LoraSettings
+from kochat.models.packed_rows import PackedRows, last_scores
 from kochat.modules.base import ChatModule, base_of
 from kochat.types import ModelSource
 
@@ -21,8 +22,8 @@ from kochat.types import ModelSource
 class RewardModule(ChatModule):
     """Train a scalar head on a base model with the pairwise ranking loss (Ouyang et al. 2022, eq. 1).
 
-    The score of an answer is read at its last real token, EOS. The three completions of a record are encoded once, and all
-    three ordered pairs train on those scores.
+    The score of an answer is read at its last real token, EOS. The three completions of a record are encoded once, their
+    prompt too, and all three ordered pairs train on those scores.
 
     Args:
         base: the base language model: a directory, a run name or a hub id.
@@ -32,6 +33,8 @@ class RewardModule(ChatModule):
         head_learning_rate: the head's own peak rate, which starts from random weights; null takes learning_rate.
         weight_decay: decoupled weight decay.
         warmup: share of the run that the rate rises over.
+        packing: run the model on real tokens alone, and once on the prompt that a record's completions share; false pads every
+            completion to the longest. Loss and gradient are the same.
     """
 
     stage: ClassVar[str] = "rm"
@@ -45,8 +48,10 @@ class RewardModule(ChatModule):
         head_learning_rate: float | None = None,
         weight_decay: float = 0.0,
         warmup: float = 0.03,
+        packing: bool = True,
     ) -> None:
         super().__init__()
+        self.packing = packing
         self.base = base
         self.lora = lora
         self.margin = margin
@@ -77,7 +82,7 @@ class RewardModule(ChatModule):
     def scores(self, batch: dict[str, Any]) -> torch.Tensor:
         """Return the raw score of each completion of a preference batch, (n,) float32."""
         mask = length_mask(batch["lengths"], batch["input_ids"].shape[1])
-        return self.role("reward_model").last_scores(batch["input_ids"], mask)
+        return last_scores(self.role("reward_model"), PackedRows(batch["input_ids"], mask, self.packing))
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Return the ranking loss of one batch, in the end averaged over the pairs of all ranks and accumulated batches."""

@@ -26,6 +26,8 @@ class SFTModule(LanguageModelModule):
         max_new_tokens: length limit of answers, in tokens.
         stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary; null takes the
             base's own, if it is an export.
+        packing: run the model on real tokens alone, and on prefixes that examples share once; false pads every example to the
+            longest. Loss and gradient are the same.
     """
 
     stage: ClassVar[str] = "sft"
@@ -39,8 +41,9 @@ class SFTModule(LanguageModelModule):
         warmup: float = 0.03,
         max_new_tokens: int = 128,
         stop_tokens: list[str] | None = None,
+        packing: bool = True,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, warmup, max_new_tokens, stop_tokens)
+        super().__init__(learning_rate, weight_decay, warmup, max_new_tokens, stop_tokens, packing)
         self.base = base
         self.lora = lora
 

@@ -2,7 +2,6 @@
 
 from kochat.rollout.collect import Rollout, collect, response_logprobs, response_values
 from kochat.rollout.generate import Generation, GenerationSettings, decode, generate
-from kochat.rollout.packing import PackedRows
 from kochat.rollout.roles import PPORoles, RewardModel
 from kochat.rollout.targets import RewardSettings, Targets, make_targets
 
@@ -10,7 +9,6 @@ __all__ = [
     "Generation",
     "GenerationSettings",
     "PPORoles",
-    "PackedRows",
     "RewardModel",
     "RewardSettings",
     "Rollout",

@@ -6,10 +6,9 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from kochat.functional import entropy, token_logprobs
+from kochat.models.packed_rows import PackedRows, last_scores
 from kochat.models.roles import Role
 from kochat.rollout.generate import Generation, GenerationSettings, generate
-from kochat.rollout.packing import PackedRows
 from kochat.rollout.roles import PPORoles
 
 
@@ -57,9 +56,7 @@ def before_responses(mask: torch.Tensor, response_mask: torch.Tensor) -> torch.T
     return where
 
 
-def response_logprobs(
-    role: Role, rows: PackedRows, response_mask: torch.Tensor, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def response_logprobs(role: Role, rows: PackedRows, response_mask: torch.Tensor, temperature: float) -> torch.Tensor:
     """Score responses, which stand at the end of the rows, under a language model.
 
     Args:
@@ -69,24 +66,30 @@ def response_logprobs(
         temperature: the sampling temperature; logits are divided by it, as when the tokens were drawn.
 
     Returns:
-        (logprobs, logits): (b, r) nats, 0 in masked slots, and (n, vocab) float32 of the n response tokens alone.
+        (b, r) nats, 0 in masked slots.
     """
+    states, ids = _states_and_ids(role, rows, response_mask)
+    return spread(role.logprobs(states, ids, temperature), response_mask)
+
+
+def response_logprobs_and_entropy(
+    role: Role, rows: PackedRows, response_mask: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `response_logprobs` does and the entropy of the distribution that each token was drawn from, without gradient."""
+    states, ids = _states_and_ids(role, rows, response_mask)
+    logprobs, entropy = role.logprobs_and_entropy(states, ids, temperature)
+    return spread(logprobs, response_mask), spread(entropy, response_mask)
+
+
+def _states_and_ids(role: Role, rows: PackedRows, response_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the states (n, hidden) from which the n response tokens are predicted, and their ids (n,)."""
     states = rows.states(role, before_responses(rows.mask, response_mask))
-    logits = role.project(states).float() / temperature
-    targets = rows.sequences[:, -response_mask.shape[1] :][response_mask]
-    return spread(token_logprobs(logits, targets), response_mask), logits
+    return states, rows.sequences[:, -response_mask.shape[1] :][response_mask]
 
 
 def response_values(role: Role, rows: PackedRows, response_mask: torch.Tensor) -> torch.Tensor:
     """Return the critic's values (b, r): at each response token, seen from the token before it; 0 in masked slots."""
     return spread(role.project(rows.states(role, before_responses(rows.mask, response_mask))), response_mask)
-
-
-def last_scores(role: Role, rows: PackedRows) -> torch.Tensor:
-    """Return a reward model's score at each row's last real token, (b,)."""
-    columns = torch.arange(rows.mask.shape[1], device=rows.mask.device)
-    last = (rows.mask * columns).argmax(dim=1, keepdim=True)
-    return role.project(rows.states(role, columns == last))
 
 
 def spread(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -157,16 +160,16 @@ def score_generation(
     whole = PackedRows(whole_ids, whole_mask, packing)
     raw_scores = torch.stack([last_scores(model.role, whole) for model in roles.reward_models])
     scores = torch.stack([m.centred(raw) for m, raw in zip(roles.reward_models, raw_scores, strict=True)])
-    old_logprobs, logits = response_logprobs(roles.policy, rows, generation.mask, settings.temperature)
+    old_logprobs, entropy = response_logprobs_and_entropy(roles.policy, rows, generation.mask, settings.temperature)
     return Rollout(
         sequences=sequences,
         sequence_mask=mask,
         mask=generation.mask,
         stopped=generation.stopped,
         old_logprobs=old_logprobs,
-        ref_logprobs=response_logprobs(roles.reference, rows, generation.mask, settings.temperature)[0],
+        ref_logprobs=response_logprobs(roles.reference, rows, generation.mask, settings.temperature),
         values=response_values(roles.critic, rows, generation.mask),
-        entropy=spread(entropy(logits), generation.mask),
+        entropy=entropy,
         scores=scores.mean(0),
         raw_scores=raw_scores[0],
         disagreement=scores.std(0, correction=0),

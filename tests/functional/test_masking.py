@@ -10,8 +10,6 @@ from kochat.functional import (
     masked_mean,
     masked_whiten,
     position_ids,
-    segment_attention,
-    segment_position_ids,
     span_mask,
     zero_masked,
 )
@@ -104,14 +102,3 @@ def test_whiten_with_global_statistics_equals_whitening_the_whole():
     variance = sum(masked_mean((h - mean) ** 2, m, num_tokens=count) for h, m in halves)
     parts = [masked_whiten(h, m, mean=mean, variance=variance) for h, m in halves]
     torch.testing.assert_close(torch.cat(parts), masked_whiten(x, mask))
-
-
-def test_packed_positions_begin_again_with_each_example():
-    segments = torch.tensor([[1, 1, 1, 2, 2, 3, 0, 0]])
-    assert segment_position_ids(segments).tolist() == [[0, 1, 2, 0, 1, 0, 0, 1]]
-
-
-def test_packed_examples_see_themselves_alone():
-    allowed = segment_attention(torch.tensor([[1, 1, 2, 0]]))
-    assert allowed.shape == (1, 1, 4, 4)
-    assert allowed[0, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]

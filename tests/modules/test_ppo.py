@@ -5,8 +5,9 @@ import torch
 
 from kochat.errors import UserError
 from kochat.functional import kl_estimate
+from kochat.models.packed_rows import PackedRows
 from kochat.modules import PPOModule
-from kochat.rollout import PackedRows, response_logprobs
+from kochat.rollout import response_logprobs
 from tests.modules.harness import BatchData, prompt_batch, trainer, write_stage
 
 
@@ -42,7 +43,7 @@ def test_kl_is_zero_and_the_ratio_one_before_the_first_step(
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     assert torch.equal(rollout.old_logprobs[rollout.mask], rollout.ref_logprobs[rollout.mask])
     rows = PackedRows(rollout.sequences, rollout.sequence_mask)
-    again, _ = response_logprobs(ppo.role("policy"), rows, rollout.mask, temperature)
+    again = response_logprobs(ppo.role("policy"), rows, rollout.mask, temperature)
     assert torch.equal(again[rollout.mask], rollout.old_logprobs[rollout.mask])
 
 
@@ -56,7 +57,7 @@ def test_generation_logprobs_equal_the_training_forward(tmp_path, base, tokenize
         ppo.role("policy"), batch["input_ids"], mask, ppo.generation_settings(0.7), torch.Generator().manual_seed(1)
     )
     sequences, full = torch.cat([batch["input_ids"], drawn.responses], 1), torch.cat([mask, drawn.mask], 1)
-    forward, _ = response_logprobs(ppo.role("policy"), PackedRows(sequences, full), drawn.mask, 0.7)
+    forward = response_logprobs(ppo.role("policy"), PackedRows(sequences, full), drawn.mask, 0.7)
     torch.testing.assert_close(forward[drawn.mask], drawn.logprobs[drawn.mask], atol=1e-5, rtol=0)
 
 
@@ -112,7 +113,7 @@ def test_clip_fraction_is_zero_and_gradient_is_vanilla_on_the_first_minibatch(
     policy = [p for p in ppo.role("policy").parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss, policy)
     packed = PackedRows(rollout.sequences, rollout.sequence_mask)
-    logprobs, _ = response_logprobs(ppo.role("policy"), packed, rollout.mask, 0.7)
+    logprobs = response_logprobs(ppo.role("policy"), packed, rollout.mask, 0.7)
     vanilla = -(targets.advantages[index] * logprobs)[rollout.mask].sum() / rollout.mask.sum()
     for ours, plain in zip(gradients, torch.autograd.grad(vanilla, policy), strict=True):
         torch.testing.assert_close(ours, plain, atol=1e-6, rtol=1e-4)

@@ -120,26 +120,25 @@ def test_a_checkpoint_holds_what_is_trained_and_refuses_strange_keys(tmp_path, b
 @pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "llama", "qwen2"])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_packed_rows_cannot_see_each_other(tmp_path, tokenizer, kind, attention):
-    """Loss and gradient of packed examples are those of the same examples, each in a row of its own."""
-    from kochat.data.batching import CompletionCollator, PackedCollator
+    """Loss and gradient of packed examples are those of the same examples, each padded to a row of its own."""
     from tests.conftest import write_base
 
-    sft = module(write_base(tmp_path, tokenizer, kind), rank=0)
-    sft.role("policy").host.set_attn_implementation(attention)
-    words = ["안녕하세요", "파리는 아름다운 도시예요.", "네", "오늘 날씨가 참 좋네요.", "무엇을 도와드릴까요?"]
-    encoded = [tokenizer(word)["input_ids"] for word in words]
-    rows = [{"id": str(i), "prompt_ids": ids, "completion_ids": encoded[i - 1] + [0]} for i, ids in enumerate(encoded)]
-    results = []
-    for collate in (CompletionCollator(2), PackedCollator(2, 60)):
-        batch = collate(rows)
+    pairs = [
+        ("안녕하세요", "네"),
+        ("안녕", "오늘 날씨가 참 좋네요."),
+        ("파리는 어디인가요?", "반갑습니다!"),
+        ("네", "네"),
+    ]
+    batch = text_batch(tokenizer, pairs)
+    base, found = write_base(tmp_path, tokenizer, kind), []
+    for packing in (False, True):
+        sft = module(base, rank=0, packing=packing)
+        sft.role("policy").host.set_attn_implementation(attention)
         loss, count = sft.loss(batch)
-        results.append((batch, loss, count, torch.autograd.grad(loss, list(sft.parameters()))))
-    (plain, loss, count, gradients), (packed, packed_loss, packed_count, packed_gradients) = results
-    assert len(packed["input_ids"]) < len(plain["input_ids"])
-    assert count == packed_count
-    torch.testing.assert_close(loss, packed_loss, atol=1e-5, rtol=0)
-    for one, other in zip(gradients, packed_gradients, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+        found.append((loss, count, *torch.autograd.grad(loss, list(sft.parameters()))))
+        assert sft.role("policy").host.config._attn_implementation == attention
+    for padded, packed in zip(*found, strict=True):
+        torch.testing.assert_close(packed, padded, atol=1e-5, rtol=1e-3)
 
 
 def test_stop_tokens_end_answers_and_go_with_the_export(tmp_path, base, tokenizer):

@@ -1,10 +1,10 @@
-"""Packed rows give the numbers of padded ones, in value and gradient, and finished answers leave the decoding batch."""
+"""Packed rows, prefixes shared, give the numbers of padded ones, gradients too, and finished answers leave the decoding batch."""
 
 import pytest
 import torch
 
-from kochat.rollout import GenerationSettings, PackedRows, generate, response_logprobs, response_values
-from kochat.rollout.collect import last_scores
+from kochat.models.packed_rows import PackedRows, last_scores
+from kochat.rollout import GenerationSettings, generate, response_logprobs, response_values
 from tests.conftest import write_base
 from tests.models.test_roles import TARGETS, trained
 
@@ -16,6 +16,7 @@ def rows():
     prompt_mask = columns.flip(0) < prompts.unsqueeze(1)
     response_mask = torch.arange(6) < answers.unsqueeze(1)
     ids = torch.randint(3, 400, (4, 11), generator=torch.Generator().manual_seed(0))
+    ids[1, :2], ids[2, 2:4], ids[3, 3:5] = ids[0, 3:5], ids[0, 3:5], ids[0, 3:5]  # all begin alike, two with one prompt
     return ids, torch.cat([prompt_mask, response_mask], 1), response_mask
 
 
@@ -28,33 +29,39 @@ def test_packed_equals_padded(tmp_path, tokenizer, kind, rank):
     found = []
     for packing in (False, True):
         packed = PackedRows(ids, mask, packing)
-        logprobs, logits = response_logprobs(policy, packed, response_mask, 0.7)
+        logprobs = response_logprobs(policy, packed, response_mask, 0.7)
         values, scores = response_values(critic, packed, response_mask), last_scores(critic, packed)
-        assert (packed.segments is None) is not packing
+        assert (packed.layout is None) is not packing
+        assert not packing or len(packed.layout.tokens) == mask.sum() - 6
         parameters = [p for role in (policy, critic) for p in role.parameters() if p.requires_grad]
         total = logprobs.sum() + values.square().sum() + scores.sum()
-        found.append((logprobs, logits, values, scores, *torch.autograd.grad(total, parameters)))
+        found.append((logprobs, values, scores, *torch.autograd.grad(total, parameters)))
     for padded, packed in zip(*found, strict=True):
         torch.testing.assert_close(packed, padded, atol=2e-5, rtol=1e-4)
     assert not found[1][0][~response_mask].any()
-    assert len(found[1][1]) == response_mask.sum()
 
 
-def test_rows_share_a_row_as_long_as_the_longest():
-    """Lengths 8, 6, 5 and 5 fill rows of 8: none can share. With 3 in place of 8 one pair can."""
-    ids, mask, _ = rows()
-    assert PackedRows(ids, mask).shape == (4, 8)  # narrower than the padded 11 all the same
-    mask[0, 2:] = False
-    mask[0, 3:6] = True  # 3 tokens
-    packed = PackedRows(ids, mask)
-    assert packed.shape == (4, 6)
-    mask[1] = False
-    mask[1, 4:6] = True
-    assert PackedRows(ids, mask).shape == (3, 5)
+def test_a_common_prefix_has_one_slot():
+    """Rows 7 8 9, 7 8 5, 7 8 9 4 and 3: of eleven tokens six are distinct with what stands before them."""
+    ids = torch.tensor([[0, 7, 8, 9, 0], [7, 8, 5, 0, 0], [0, 7, 8, 9, 4], [0, 0, 3, 0, 0]])
+    layout = PackedRows(ids, ids > 0).layout
+    paths = [layout.tokens[slots].tolist() for slots in layout.slots_of_real.split([3, 3, 4, 1])]
+    assert paths == [[7, 8, 9], [7, 8, 5], [7, 8, 9, 4], [3]]
+    assert len(layout.tokens) == 6
+    assert layout.positions[layout.slots_of_real].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 3, 0]
 
 
-def test_rows_without_padding_stay_as_they_are():
-    assert PackedRows(torch.ones(3, 4, dtype=torch.long), torch.ones(3, 4, dtype=torch.bool)).segments is None
+def test_a_prefix_is_shared_only_from_its_begin():
+    """The same tokens behind another first one are other states."""
+    ids = torch.tensor([[5, 7, 8], [6, 7, 8]])
+    assert len(PackedRows(ids, ids > 0).layout.tokens) == 6
+
+
+def test_rows_that_are_the_same_run_once():
+    ids = torch.tensor([[4, 5, 6], [4, 5, 6]])
+    layout = PackedRows(ids, ids > 0).layout
+    assert layout.tokens.tolist() == [4, 5, 6]
+    assert layout.slots_of_real.tolist() == [0, 1, 2, 0, 1, 2]
 
 
 @pytest.mark.parametrize("kind", TARGETS)
