@@ -130,10 +130,10 @@ def test_mean_of_means(tmp_path, base, tokenizer, monkeypatch, stage):
     else:
         from kochat.modules import PPOModule
 
-        loss = PPOModule.minibatch_loss
+        loss = PPOModule.minibatch_losses
         monkeypatch.setattr(
             PPOModule,
-            "minibatch_loss",
+            "minibatch_losses",
             lambda self, part, index, targets, share: loss(self, part, index, targets, part.mask.sum().clamp(min=1)),
         )
         turns_red(accumulation.test_ppo, tmp_path, base, tokenizer, (8, 16))
@@ -185,10 +185,10 @@ def test_targets_of_other_rows(tmp_path, base, tokenizer, monkeypatch):
     """A shuffled minibatch beside the first rows' targets."""
     from kochat.modules import PPOModule
 
-    loss = PPOModule.minibatch_loss
+    loss = PPOModule.minibatch_losses
     monkeypatch.setattr(
         PPOModule,
-        "minibatch_loss",
+        "minibatch_losses",
         lambda self, part, index, targets, share: loss(self, part, torch.arange(len(index)), targets, share),
     )
     turns_red(ppo.test_a_minibatchs_losses_are_those_of_its_own_rows, tmp_path, base, tokenizer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -82,17 +83,32 @@ class PPOUpdate(ChatModule):
         totals: Statistics = {}
         for part in index.tensor_split(self.gradient_accumulation):
             rows, part = _with_rows(rollout, part)
-            loss, statistics = self.minibatch_loss(rows, part, targets, share)
-            self.manual_backward(loss)
-            totals = {name: totals.get(name, 0.0) + value.detach() for name, value in statistics.items()}
+            for loss, statistics in self.losses_to_backward(rows, part, targets, share):
+                self.manual_backward(loss)
+                totals |= {name: totals.get(name, 0.0) + value.detach() for name, value in statistics.items()}
         if self.trainer.global_step == 0:
             check_gradients(self.roles)
         return totals
 
-    def minibatch_loss(
+    def losses_to_backward(self, *args: Any) -> Iterator[tuple[torch.Tensor, Statistics]]:
+        """Yield the policy's loss, then the critic's, whose graph is built only when the policy's is gone: they share no parameter.
+
+        Several ranks get the sum: DDP reduces a gradient in one backward pass over all that is trained.
+        """
+        if self.trainer.world_size == 1:
+            yield from self.minibatch_losses(*args)
+        else:
+            yield self.minibatch_loss(*args)
+
+    def minibatch_loss(self, *args: Any) -> tuple[torch.Tensor, Statistics]:
+        """Return policy loss + vf_coef * value loss, and the statistics of both; arguments as of `minibatch_losses`."""
+        (policy_loss, statistics), (critic_loss, more) = self.minibatch_losses(*args)
+        return policy_loss + critic_loss, statistics | more
+
+    def minibatch_losses(
         self, part: Rollout, index: torch.Tensor, targets: Targets, share: torch.Tensor
-    ) -> tuple[torch.Tensor, Statistics]:
-        """Return policy loss + vf_coef * value loss and statistics, all sums over tokens divided by ``share``.
+    ) -> Iterator[tuple[torch.Tensor, Statistics]]:
+        """Yield (policy loss, statistics) and (vf_coef * value loss, statistics), all sums over tokens divided by ``share``.
 
         Args:
             part: the rows ``index`` of the rollout.
@@ -102,22 +118,17 @@ class PPOUpdate(ChatModule):
         """
         rows = PackedRows(part.sequences, part.sequence_mask, self.packing)
         logprobs = response_logprobs(self.roles.policy, rows, part.mask, self.temperature)
-        values = response_values(self.roles.critic, rows, part.mask)
         policy_loss, clip_fraction = ppo_policy_loss(
             logprobs, part.old_logprobs, targets.advantages[index], part.mask, self.clip_range, num_tokens=share
         )
-        critic_loss, value_clip_fraction = value_loss(
+        moved = kl_estimate(part.old_logprobs, logprobs.detach(), "k3", mask=part.mask)
+        approx_kl = masked_mean(moved, part.mask, num_tokens=share)
+        yield policy_loss, {"policy_loss": policy_loss, "clip_fraction": clip_fraction, "approx_kl": approx_kl}
+        values = response_values(self.roles.critic, rows, part.mask)
+        critic_loss, clip_fraction = value_loss(
             values, part.values, targets.returns[index], part.mask, self.value_clip_range, num_tokens=share
         )
-        moved = kl_estimate(part.old_logprobs, logprobs.detach(), "k3", mask=part.mask)
-        statistics = {
-            "policy_loss": policy_loss,
-            "value_loss": critic_loss,
-            "clip_fraction": clip_fraction,
-            "value_clip_fraction": value_clip_fraction,
-            "approx_kl": masked_mean(moved, part.mask, num_tokens=share),
-        }
-        return policy_loss + self.vf_coef * critic_loss, statistics
+        yield self.vf_coef * critic_loss, {"value_loss": critic_loss, "value_clip_fraction": clip_fraction}
 
     def all_ranks_too_far(self, statistics: Statistics) -> bool:
         """Tell whether the policy is further from the rollout's than 1.5 ``target_kl``, over all ranks; every rank must ask."""

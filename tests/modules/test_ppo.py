@@ -6,7 +6,7 @@ import torch
 from kochat.errors import UserError
 from kochat.functional import kl_estimate
 from kochat.models.packed_rows import PackedRows
-from kochat.modules import PPOModule
+from kochat.modules import PPOModule, ppo_update
 from kochat.rollout import response_logprobs
 from tests.modules.harness import BatchData, prompt_batch, trainer, write_stage
 
@@ -237,6 +237,25 @@ def test_policy_loss_never_reaches_the_critic(tmp_path, base, tokenizer):
     critic = [p for p in ppo.role("critic").parameters() if p.requires_grad]
     assert all(p.grad is None or not p.grad.any() for p in critic)
     assert any(p.grad is not None and p.grad.any() for p in ppo.role("policy").parameters())
+
+
+def test_the_two_losses_in_turn_have_the_gradient_of_their_sum(tmp_path, base, tokenizer, monkeypatch):
+    """And the critic runs only when the policy's graph is gone: the two never take memory at once."""
+    ppo = attached(tmp_path, loaded(tmp_path, base, tokenizer))
+    rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
+    targets, index, share = ppo.targets(rollout), torch.arange(4), rollout.mask.sum()
+    ppo.minibatch_loss(rollout, index, targets, share)[0].backward()
+    trained = ppo.trainable_parameters()
+    expected = [parameter.grad.clone() for parameter in trained]
+    ppo.zero_grad()
+    done = []
+    values = ppo_update.response_values
+    monkeypatch.setattr(ppo_update, "response_values", lambda *args: done.append("critic") or values(*args))
+    monkeypatch.setattr(ppo, "manual_backward", lambda loss: done.append("backward") or loss.backward())
+    ppo.accumulate(rollout, targets, index)
+    assert done == ["backward", "critic", "backward"]
+    for parameter, gradient in zip(trained, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, atol=1e-7, rtol=1e-5)
 
 
 def test_missing_eos_penalty_touches_exactly_the_unfinished(tmp_path, base, tokenizer):
