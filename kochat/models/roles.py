@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
 from transformers import Cache
 
 from kochat.errors import UserError
@@ -25,6 +26,7 @@ from kochat.functional import (
 )
 from kochat.models.backbone import backbone_of
 from kochat.models.lora import adapter_parameters, use_adapter
+from kochat.models.precision import cast_once
 from kochat.models.scalar_head import ScalarHead
 
 TRIM = True  # leave the last block's MLP out where no state is read; False runs it everywhere
@@ -126,6 +128,11 @@ class Role:
         with self.active():  # the output embedding may have adapters too
             return _base(self.host).get_output_embeddings()(hidden)  # type: ignore[operator]
 
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the (n, vocab) float32 logits of hidden states (n, hidden), for decoding."""
+        weight = self._output_weight()
+        return (self.project(hidden) if weight is None else linear(*self._as_multiplied(hidden, weight))).float()
+
     def logprobs(self, hidden: torch.Tensor, ids: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
         """Return log p(id) under softmax(logits / temperature), (n,) nats, of hidden states (n, hidden) and ids (n,).
 
@@ -134,7 +141,7 @@ class Role:
         weight = self._output_weight()
         if weight is None:
             return token_logprobs(self.project(hidden) / temperature, ids)
-        return linear_logprobs(*_autocast(hidden / temperature, weight), ids)
+        return linear_logprobs(*self._as_multiplied(hidden / temperature, weight), ids)
 
     def logprobs_and_entropy(
         self, hidden: torch.Tensor, ids: torch.Tensor, temperature: float = 1.0
@@ -144,12 +151,18 @@ class Role:
         if weight is None:
             logits = self.project(hidden).detach() / temperature
             return token_logprobs(logits, ids), entropy(logits)
-        return linear_logprobs_and_entropy(*_autocast(hidden / temperature, weight), ids)
+        return linear_logprobs_and_entropy(*self._as_multiplied(hidden / temperature, weight), ids)
 
     def _output_weight(self) -> torch.Tensor | None:
         """Return the output embedding where logits are its product with hidden states and nothing else."""
         embedding = _base(self.host).get_output_embeddings()  # type: ignore[operator]
         return embedding.weight if BLOCKS and type(embedding) is nn.Linear and embedding.bias is None else None
+
+    def _as_multiplied(self, hidden: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return both in the type that a product of them has under the Trainer's precision; a frozen embedding is cast once."""
+        device = hidden.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        return hidden.to(dtype), cast_once(self.host, weight, dtype)
 
     def forward_from(self, input_ids: torch.Tensor, mask: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Return the head's output at positions start..stop-1 alone, so that no other logits are ever made."""
@@ -210,10 +223,3 @@ def last_mlp_at(backbone: nn.Module, wanted: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         del mlp.forward
-
-
-def _autocast(hidden: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return both in the type that a product of them has under the Trainer's precision."""
-    device = hidden.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-    return hidden.to(dtype), weight.to(dtype)

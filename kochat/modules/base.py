@@ -17,6 +17,7 @@ from kochat.functional import length_mask
 from kochat.models.backbone import adapter_base, backbone_of, is_adapter, model_folder
 from kochat.models.export import read_info
 from kochat.models.loading import HostPool
+from kochat.models.precision import cast_frozen_matrices
 from kochat.models.roles import Role
 from kochat.models.tokenizer import check_tokenizer, load_tokenizer, token_ids
 from kochat.modules.accumulation import TokenWindow
@@ -96,7 +97,7 @@ class ChatModule(L.LightningModule):
         return True
 
     def on_fit_start(self) -> None:
-        """Stop before the first step where the longest row would not fit a model's positions."""
+        """Stop before the first step where the longest row would not fit a model's positions; fit frozen weights to the precision."""
         data = getattr(self.trainer, "datamodule", None)
         for field, length in self.longest_rows(data).items():
             for role in self._roles.values():
@@ -105,6 +106,8 @@ class ChatModule(L.LightningModule):
                     raise UserError(
                         f"{field}: {length} tokens are more than the {room} positions of {role.name}; lower it"
                     )
+        for role in self._roles.values():
+            cast_frozen_matrices(role.host, self.trainer.precision)
 
     def longest_rows(self, data: Any) -> dict[str, int]:
         """Return the longest rows that the settings allow, in tokens, by the fields that decide them."""

@@ -87,7 +87,7 @@ def generate(
     rows = torch.arange(size, device=device)  # those still in the batch: finished ones leave it now and then
     cache, step_ids = DynamicCache(), input_ids
     for step in range(width):
-        logits = role.project(role.hidden(step_ids, mask, cache)[:, -1]).float()
+        logits = role.logits(role.hidden(step_ids, mask, cache)[:, -1])
         token, logprob = draw(logits, settings.temperature, generator, rows)
         running = ~stopped[rows]
         tokens[rows, step] = torch.where(running, token, settings.pad_id)

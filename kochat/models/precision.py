@@ -1,0 +1,48 @@
+"""Keep frozen matrices in the type that they are multiplied in.
+
+Under mixed precision autocast casts a float32 matrix at every product, and remembers the copy only of what is trained. Frozen bases are
+most of what RLHF multiplies by, at every token of decoding: casting them costs as much memory traffic as the product itself.
+Cast once, the products are bit for bit the same.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+CAST = True  # False leaves all weights as they are
+
+
+def cast_frozen_matrices(model: nn.Module, precision: str) -> None:
+    """Cast the frozen linear layers (nn.Linear, GPT-2's Conv1D) to the type of their products under a Trainer's ``precision``.
+
+    Norms, embeddings and heads that are tied to an embedding stay, since more than products reads them. From then on the model
+    runs under autocast alone.
+    """
+    dtype = AUTOCAST.get(str(precision))
+    if dtype is None or not CAST:
+        return
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    for module in model.modules():
+        if type(module) in (nn.Linear, Conv1D):
+            for parameter in module.parameters(recurse=False):
+                if not parameter.requires_grad and id(parameter) not in embeddings:
+                    parameter.data = parameter.data.to(dtype)
+
+
+_CASTS: WeakKeyDictionary[nn.Module, tuple[tuple[int, int, torch.dtype], torch.Tensor]] = WeakKeyDictionary()
+
+
+def cast_once(host: nn.Module, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a model's output embedding as ``dtype``; the copy of a frozen one is kept, for all roles on that model."""
+    if weight.requires_grad or weight.dtype == dtype or not CAST:
+        return weight.to(dtype)
+    now = (weight.data_ptr(), weight._version, dtype)
+    known = _CASTS.get(host)
+    if known is None or known[0] != now:
+        known = _CASTS[host] = (now, weight.to(dtype))
+    return known[1]
