@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import torch
 
 from benchmarks.peers import settings
-from benchmarks.peers.kochat_common import adapter, quiet
+from benchmarks.peers.kochat_common import adapter, begin
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
@@ -23,8 +23,10 @@ from kochat.modules import SFTModule
 def main() -> None:
     """Run once and print the result."""
     run = Run.load(sys.argv[1])
-    quiet()
-    module = SFTModule(base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE)
+    begin(run)
+    module = SFTModule(
+        base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE, **run.options
+    )
     data = SFTDataModule(
         batch_size=settings.SFT_BATCH,
         limit_train=run.steps * settings.SFT_BATCH,

@@ -58,13 +58,17 @@ class Case:
 _PPO = (System("kochat", "kochat_ppo"), System("TRL 1.12 PPOTrainer", "trl_ppo", "trl-ppo"))
 _PPO_BF16 = (System("kochat, bf16-mixed", "kochat_ppo", variant="bf16"), _PPO[1])
 _SFT = (
-    System("kochat, packed", "kochat_sft", variant="packed"),
-    System("kochat, unpacked", "kochat_sft", ours=True),
+    System("kochat", "kochat_sft"),
+    System("kochat, padded", "kochat_sft", changes={"options": {"packing": False}}, ours=True),
     System("transformers Trainer", "hf_sft", "trl"),
     System("transformers Trainer, grouped by length", "hf_sft", "trl", variant="grouped"),
     System("TRL 1.16 SFTTrainer, packed", "trl_sft", "trl"),
 )
-_RM = (System("kochat", "kochat_rm"), System("TRL 1.16 RewardTrainer", "trl_rm", "trl"))
+_RM = (
+    System("kochat", "kochat_rm"),
+    System("kochat, padded", "kochat_rm", changes={"options": {"packing": False}}, ours=True),
+    System("TRL 1.16 RewardTrainer", "trl_rm", "trl"),
+)
 _ANSWERS = (
     System("kochat, with metrics", "kochat_answers"),
     System("generate, a prompt at a time", "hf_answers", variant="single"),

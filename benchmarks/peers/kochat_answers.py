@@ -11,7 +11,7 @@ import tempfile
 from importlib import import_module
 
 from benchmarks.peers import settings
-from benchmarks.peers.kochat_common import Metering, force_lengths, quiet, trainer_for
+from benchmarks.peers.kochat_common import Metering, begin, force_lengths, trainer_for
 from benchmarks.peers.lengths import LengthForcer, length_table
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
@@ -65,7 +65,7 @@ class MeteredEvaluation(AnswerEvaluation):
 def main() -> None:
     """Run once and print the result."""
     run = Run.load(sys.argv[1])
-    quiet()
+    begin(run)
     module = MeteredBaseline(base=str(run.path("base")), max_new_tokens=run.response_tokens)
     batch = settings.EVAL_BATCH
     rows = math.ceil(len(run.rows("answers")) / batch)

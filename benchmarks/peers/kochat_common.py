@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import warnings
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -45,8 +48,9 @@ class Metering(L.Callback):
         self.meter.stop()
 
 
-def quiet() -> None:
-    """One thread, one seed, no chatter on the terminal."""
+def begin(run: Run) -> None:
+    """Replace in kochat what the run wishes; one thread, one seed, no chatter on the terminal."""
+    replace_attributes(run.attributes)
     torch.set_num_threads(1)
     L.seed_everything(SEED, verbose=False)
     warnings.filterwarnings("ignore")
@@ -56,11 +60,33 @@ def quiet() -> None:
     transformers.logging.disable_progress_bar()
 
 
+def replace_attributes(attributes: Iterable[tuple[str, str, Any]]) -> None:
+    """Replace attributes of modules, also where other modules of kochat's have imported them.
+
+    Args:
+        attributes: (module path, attribute, value); a value "package.module:name" stands for that object.
+    """
+    for path, name, value in attributes:
+        if isinstance(value, str) and ":" in value:
+            source, _, its_name = value.partition(":")
+            value = getattr(import_module(source), its_name)
+        before = getattr(import_module(path), name)
+        for loaded in [module for key, module in sys.modules.items() if key.split(".")[0] == "kochat"]:
+            if vars(loaded).get(name) is before:
+                setattr(loaded, name, value)
+
+
+def rank() -> int:
+    """Return this process's rank; Lightning tells those that it starts by a variable."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def trainer_for(run: Run, **options: Any) -> L.Trainer:
     """Return a Trainer without logging, checkpoints, validation and progress bar."""
     defaults = {
         "accelerator": "cpu",
-        "devices": 1,
+        "devices": run.ranks,
+        "strategy": "ddp" if run.ranks > 1 else "auto",
         "precision": "bf16-mixed" if run.variant == "bf16" else "32-true",
         "limit_train_batches": run.steps,
         "max_epochs": 1,

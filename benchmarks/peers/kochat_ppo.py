@@ -11,7 +11,7 @@ from importlib import import_module
 import torch
 
 from benchmarks.peers import settings
-from benchmarks.peers.kochat_common import fit, force_lengths, quiet
+from benchmarks.peers.kochat_common import begin, fit, force_lengths, rank
 from benchmarks.peers.lengths import LengthForcer, length_table
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
@@ -75,7 +75,7 @@ def mark_decoding(meter: Meter, forcer: LengthForcer) -> None:
 def main() -> None:
     """Run once and print the result."""
     run = Run.load(sys.argv[1])
-    quiet()
+    begin(run)
     lora = run.tuning == "lora"
     module = MeteredPPO(
         policy=str(run.path("sft" if lora else "base")),
@@ -87,21 +87,24 @@ def main() -> None:
         value_clip_range=settings.CLIP,
         vf_coef=settings.VALUE_COEF,
         ppo_epochs=settings.PPO_EPOCHS,
-        minibatch_size=run.batch_size // 2,
+        minibatch_size=run.batch_size // run.ranks // 2,
         learning_rate=settings.LEARNING_RATE,
         critic_learning_rate=settings.LEARNING_RATE,
         temperature=1.0,
         max_new_tokens=run.response_tokens,
         missing_eos_penalty=settings.MISSING_EOS_PENALTY,
+        **run.options,
     )
     module.prompt_tokens = run.prompt_tokens
     module.meter = meter = Meter(run.count_flops)
     table = length_table(run.lengths, run.steps, run.batch_size, run.response_tokens)
-    module.forcer = LengthForcer(table)
+    module.forcer = LengthForcer(table[:, rank() :: run.ranks])
     force_lengths(module.forcer, module.tokenizer.eos_token_id)
     mark_decoding(meter, module.forcer)
     data = PromptDataModule(
-        batch_size=run.batch_size, limit_train=run.steps * run.batch_size, **data_options(run.path(""))
+        batch_size=run.batch_size // run.ranks,
+        limit_train=run.steps * run.batch_size,
+        **data_options(run.path("")),
     )
     fit(module, data, meter, run)
     meter.report(work=run.steps * run.batch_size)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.peers.kochat_profile RUN
 
-Phases are named part/work: part is rollout, score or update; work is forward (the transformer), logits (the LM or scalar head), draw,
-backward, optimizer (with clipping), entropy, rest.
+Phases are named part/work: part is rollout, score or update; work is forward (the transformer), logits (the LM or scalar head),
+logprobs (the LM head with its log-probabilities), draw, backward, clipping, optimizer, rest.
 """
 
 from __future__ import annotations
@@ -19,6 +19,15 @@ from benchmarks.peers import kochat_ppo
 from benchmarks.peers.measure import Meter
 from kochat.models.roles import Role
 from kochat.modules import PPOModule
+
+ROLE = {  # a role's methods and the work that they are
+    "hidden": "forward",
+    "packed_hidden": "forward",
+    "project": "logits",
+    "logits": "logits",
+    "logprobs": "logprobs",
+    "logprobs_and_entropy": "logprobs",
+}
 
 
 class FineMeter(Meter):
@@ -48,17 +57,13 @@ class FineMeter(Meter):
 
 def refine(meter: FineMeter) -> None:
     """Time the functions that the parts are made of."""
-    Role.hidden = meter.within(Role.hidden, "forward")
-    Role.packed_hidden = meter.within(Role.packed_hidden, "forward")
-    Role.project = meter.within(Role.project, "logits")
+    for name, work in ROLE.items():
+        setattr(Role, name, meter.within(getattr(Role, name), work))
     L.LightningModule.manual_backward = meter.within(L.LightningModule.manual_backward, "backward")
     PPOModule.on_before_optimizer_step = meter.within(PPOModule.on_before_optimizer_step, "clipping")
     torch.optim.AdamW.step = meter.within(torch.optim.AdamW.step, "optimizer")
-    for name in ("kochat.rollout.generate", "kochat.rollout.collect", "kochat.modules.ppo_update"):
-        module = import_module(name)
-        for function, work in (("draw", "draw"), ("token_logprobs", "logprobs"), ("entropy", "entropy")):
-            if hasattr(module, function):
-                setattr(module, function, meter.within(getattr(module, function), work))
+    generate = import_module("kochat.rollout.generate")
+    generate.draw = meter.within(generate.draw, "draw")
 
 
 def fine_meter(count_flops: bool) -> FineMeter:

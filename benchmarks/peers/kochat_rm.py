@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.peers import settings
-from benchmarks.peers.kochat_common import adapter, fit, quiet
+from benchmarks.peers.kochat_common import adapter, begin, fit
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
@@ -30,8 +30,10 @@ class CountedReward(RewardModule):
 def main() -> None:
     """Run once and print the result."""
     run = Run.load(sys.argv[1])
-    quiet()
-    module = CountedReward(base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE)
+    begin(run)
+    module = CountedReward(
+        base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE, **run.options
+    )
     module.meter = meter = Meter(run.count_flops)
     data = PreferenceDataModule(
         batch_size=settings.RM_BATCH, limit_train=run.steps * settings.RM_BATCH, **data_options(run.path(""))

@@ -1,4 +1,4 @@
-"""SFT by kochat: `SFTModule` under a Lightning Trainer. Variants: plain batches of like lengths, or packed.
+"""SFT by kochat: `SFTModule` under a Lightning Trainer.
 
 python -m benchmarks.peers.kochat_sft RUN
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.peers import settings
-from benchmarks.peers.kochat_common import adapter, fit, quiet
+from benchmarks.peers.kochat_common import adapter, begin, fit
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
@@ -23,8 +23,7 @@ class CountedSFT(SFTModule):
 
     def training_step(self, batch, batch_idx):
         """Count, then train."""
-        real = (batch["segments"] > 0) if "segments" in batch else batch["lengths"]
-        self.meter.tokens["real"] += int(real.sum())
+        self.meter.tokens["real"] += int(batch["lengths"].sum())
         self.meter.tokens["trained"] += int(self.targets(batch).sum())
         return super().training_step(batch, batch_idx)
 
@@ -32,13 +31,14 @@ class CountedSFT(SFTModule):
 def main() -> None:
     """Run once and print the result."""
     run = Run.load(sys.argv[1])
-    quiet()
-    module = CountedSFT(base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE)
+    begin(run)
+    module = CountedSFT(
+        base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE, **run.options
+    )
     module.meter = meter = Meter(run.count_flops)
     data = SFTDataModule(
-        batch_size=settings.SFT_BATCH,
+        batch_size=settings.SFT_BATCH // run.ranks,
         limit_train=run.steps * settings.SFT_BATCH,
-        packing=run.variant == "packed",
         **data_options(run.path("")),
     )
     fit(module, data, meter, run, gradient_clip_val=settings.GRADIENT_CLIP)

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+import torch._dynamo  # torch imports it at the first call of some functions; imports are not what is measured
 from torch.utils.flop_counter import FlopCounterMode
 
 MARK = "RESULT "
@@ -82,7 +83,13 @@ class Meter:
         }
         if self._flops is not None:
             result["flop"] = self._flops.get_total_flops()
-        print(MARK + json.dumps(result), flush=True)
+        sys.stdout.write(f"{MARK}{json.dumps(result)}\n")  # in one piece: ranks share the stream
+        sys.stdout.flush()
+
+
+def training_seconds(result: dict) -> float:
+    """Return a result's CPU seconds without those of kochat's checks, which are done once a run."""
+    return result["cpu_s"] - result["phases"].get("checks", 0.0)
 
 
 def peak_rss_mb() -> float:

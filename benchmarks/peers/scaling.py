@@ -9,15 +9,14 @@ lines through the logarithms (1 is proportional), of CPU seconds and of FLOP cou
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.__main__ import RESULTS, ROOT, commit, machine, run
+from benchmarks.peers.driver import circumstances, parser, prepared, run, write_report
+from benchmarks.peers.measure import training_seconds
 from benchmarks.peers.settings import SIZES, Run
 
 
@@ -50,18 +49,16 @@ def parameters(size: str) -> int:
     return 12 * shape.layers * shape.hidden**2 + (shape.vocab + shape.positions) * shape.hidden
 
 
-def point(work: Path, axis: Axis, value: object, repeats: int) -> dict:
+def point(given: argparse.Namespace, axis: Axis, value: object) -> dict:
     """Measure one point of an axis."""
     size = str(value) if axis.field == "size" else "tiny"
-    code = f"from benchmarks.peers.workload import main; main({[str(work / size), size, '', '']!r})"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     changes = {} if axis.field == "size" else {axis.field: value}
-    plain = {"workload": str(work / size), "steps": 1, "lengths": "fixed"} | changes
-    results = [run(sys.executable, "kochat_ppo", Run(**plain).dump()) for _ in range(repeats)]
+    plain = {"workload": str(prepared(size, given)), "steps": 1, "lengths": "fixed"} | changes
+    results = [run(sys.executable, "kochat_ppo", Run(**plain).dump()) for _ in range(given.repeats)]
     counted = run(sys.executable, "kochat_ppo", Run(**plain, count_flops=True).dump())
     return {
         "x": parameters(size) if axis.field == "size" else value,
-        "cpu_s": statistics.median(result["cpu_s"] - result["phases"].get("checks", 0.0) for result in results),
+        "cpu_s": statistics.median(map(training_seconds, results)),
         "peak_rss_mb": statistics.median(result["peak_rss_mb"] for result in results),
         "flop": counted["flop"],
     }
@@ -123,22 +120,15 @@ def table(figures: dict) -> str:
 
 def main() -> None:
     """Measure all axes and write figures, plot and table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.scaling", description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--work", type=Path, default=ROOT / "benchmarks/.work/scaling")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    given = parser.parse_args()
-    figures: dict = {"machine": machine(), "commit": commit(), "axes": {}}
+    given = parser("benchmarks.peers.scaling", __doc__, repeats=2).parse_args()
+    figures: dict = circumstances(given) | {"axes": {}}
     for axis in AXES:
         points = figures["axes"][axis.name] = []
         for value in axis.values:
-            points.append(point(given.work.resolve(), axis, value, given.repeats))
+            points.append(point(given, axis, value))
             print(axis.name, points[-1], flush=True)
-    given.results.mkdir(parents=True, exist_ok=True)
-    (given.results / "scaling.json").write_text(json.dumps(figures, indent=1) + "\n")
+    write_report(given.results, "scaling", figures, table(figures))
     plot(figures, given.results / "scaling.svg")
-    (given.results / "scaling.md").write_text(table(figures), encoding="utf-8")
-    print(table(figures))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 PPO_BATCH, PPO_MINIBATCH, PPO_EPOCHS, PPO_TOKENS = 16, 8, 4, 64
@@ -44,11 +44,14 @@ class Run:
         tuning: lora or full.
         lengths: fixed (every answer has all tokens) or eos (answers end at given lengths).
         steps: rollouts of PPO, optimizer steps of SFT and RM, prompts of the evaluation.
-        variant: what a system does besides its plain way: packed, grouped, single, bf16.
+        variant: what a system does besides its plain way: grouped, single, bf16.
         batch_size: prompts a rollout; minibatches are half of it.
         response_tokens: length limit of answers.
         prompt_tokens: random prompts of so many tokens in place of the workload's (kochat's PPO alone); 0 takes those.
         count_flops: count FLOP in place of taking times.
+        options: further arguments of kochat's module.
+        attributes: what is replaced in kochat, as [module path, attribute, value].
+        ranks: processes that share each batch (kochat alone).
     """
 
     workload: str
@@ -60,6 +63,9 @@ class Run:
     response_tokens: int = PPO_TOKENS
     prompt_tokens: int = 0
     count_flops: bool = False
+    options: dict = field(default_factory=dict)
+    attributes: tuple = ()
+    ranks: int = 1
 
     def dump(self) -> str:
         """Return the run as one argument."""

@@ -11,7 +11,7 @@ import tempfile
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig, SFTTrainer, pack_dataset
 
 from benchmarks.peers import settings
 from benchmarks.peers.measure import Meter
@@ -28,12 +28,13 @@ def main() -> None:
     masks = [[0] * len(row["prompt_ids"]) + [1] * len(row["completion_ids"]) for row in rows]
     meter = Meter(run.count_flops)
     meter.tokens["real"], meter.tokens["trained"] = sum(map(len, ids)), sum(map(sum, masks))
-    row_tokens = meter.tokens["real"] / run.steps / settings.MAX_LENGTH  # packed rows that hold a step's tokens
+    data = Dataset.from_dict({"input_ids": ids, "completion_mask": masks})
+    packed_rows = len(pack_dataset(data, settings.MAX_LENGTH))
     with tempfile.TemporaryDirectory() as folder:
         arguments = SFTConfig(
             **common_arguments(folder),
             **schedule(run) | {"max_steps": -1, "num_train_epochs": 1},  # all packed rows, however many there are
-            per_device_train_batch_size=max(1, round(row_tokens)),
+            per_device_train_batch_size=max(1, round(packed_rows / run.steps)),
             max_length=settings.MAX_LENGTH,
             packing=True,
             completion_only_loss=True,
@@ -41,7 +42,7 @@ def main() -> None:
         trainer = SFTTrainer(
             model=AutoModelForCausalLM.from_pretrained(run.path("base"), dtype=torch.float32),
             args=arguments,
-            train_dataset=Dataset.from_dict({"input_ids": ids, "completion_mask": masks}),
+            train_dataset=data,
             processing_class=load_tokenizer(run.path("base"), "right"),
             peft_config=lora("CAUSAL_LM") if run.tuning == "lora" else None,
             callbacks=[Metering(meter)],
