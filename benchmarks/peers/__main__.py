@@ -31,8 +31,14 @@ def options() -> argparse.Namespace:
 
 
 def chosen(names: list[str] | None) -> list[Case]:
-    """Return the cases whose name begins with one of ``names``."""
-    cases = [case for case in CASES if names is None or any(case.name.startswith(name) for name in names)]
+    """Return the cases of these names; a name that is no case's stands for all that begin so."""
+    exact = {case.name for case in CASES}
+    given = [case.name for case in CASES] if names is None else names
+    cases = [
+        case
+        for case in CASES
+        if any(case.name == name or (name not in exact and case.name.startswith(name)) for name in given)
+    ]
     if not cases:
         sys.exit(f"--cases: no case is called so; choose from {', '.join(case.name for case in CASES)}")
     return cases
