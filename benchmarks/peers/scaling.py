@@ -76,6 +76,7 @@ def plot(figures: dict, path: Path) -> None:
 
     matplotlib.use("svg")
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure, panels = pyplot.subplots(2, len(AXES), figsize=(14, 6), layout="constrained")
     for (above, below), axis in zip(panels.T, AXES, strict=True):
@@ -87,8 +88,14 @@ def plot(figures: dict, path: Path) -> None:
             x, [one["flop"] * scale for one in points], "--", label=f"counted, slope {slope(points, 'flop'):.2f}"
         )
         above.legend(fontsize=8)
-        below.loglog(x, [one["peak_rss_mb"] for one in points], "o-", color="tab:green")
+        below.semilogx(x, [one["peak_rss_mb"] for one in points], "o-", color="tab:green")
         below.set_xlabel(axis.name)
+        above.yaxis.set(
+            major_locator=LogLocator(subs=(1, 2, 3, 4, 5, 7)), major_formatter="{x:g}", minor_locator=NullLocator()
+        )
+        for panel in (above, below):
+            panel.set_xticks(x, [f"{one / 1e6:.1f}M" if one >= 1e6 else str(one) for one in x])
+            panel.xaxis.set_minor_locator(NullLocator())
     panels[0, 0].set_ylabel("CPU s, one rollout and update")
     panels[1, 0].set_ylabel("peak memory, MiB")
     figure.savefig(path, metadata={"Date": None})

@@ -8,92 +8,99 @@ entropy.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 ROWS = 256  # logits exist for so many tokens at once; fewer make the product with the embedding slow
 
 
 def linear_logprobs(hidden: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
-    """Return log p(id) = z[id] - logsumexp(z) with z = weight @ hidden, differentiable in ``hidden`` and ``weight``.
+    """Return log p(id) = z[id] - logsumexp(z) with z = weight @ hidden, differentiable once in ``hidden`` and ``weight``.
 
     Half-precision products are summed over the vocabulary in float32. It is `token_logprobs(hidden @ weight.T, ids)`, gradient
     included, to rounding.
 
     Args:
         hidden: States, shape: (n, hidden).
-        weight: Output embedding of the same dtype, shape: (vocab, hidden).
+        weight: Output embedding of the same dtype, shape: (vocab, hidden). A trained one needs p of all tokens: (n, vocab) is kept.
         ids: Token ids in 0..vocab-1, shape: (n,).
 
     Returns:
         Log-probabilities in nats, shape: (n,).
     """
-    return _LinearLogprobs.apply(hidden, weight, ids)
+    if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
+        return _LinearLogprobs.apply(hidden, weight, ids)
+    return _logprobs(hidden, weight, ids)[0]
+
+
+def linear_logprobs_and_entropy(hidden: Tensor, weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the log-probabilities of `linear_logprobs` and the entropy of each slot's distribution, (n,) nats, without gradient."""
+    return _logprobs(hidden, weight, ids, with_entropy=True)
 
 
 @torch.no_grad()
-def linear_logprobs_and_entropy(hidden: Tensor, weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the log-probabilities of `linear_logprobs` and the entropy of each slot's distribution, (n,) nats, without gradient."""
-    logprobs = hidden.new_empty(len(ids), dtype=torch.promote_types(hidden.dtype, torch.float32))
-    entropy = torch.empty_like(logprobs)
+def _logprobs(hidden: Tensor, weight: Tensor, ids: Tensor, with_entropy: bool = False) -> tuple[Tensor, Tensor]:
+    """Return log-probabilities and, if wished, entropies (else 0)."""
+    logprobs = hidden.new_empty(len(ids), dtype=_sum_type(hidden))
+    entropy = torch.zeros_like(logprobs)
     for rows, logits in _blocks(hidden, weight):
-        shifted, weights, totals = _exponentials(logits)
-        normaliser = totals.log()
-        logprobs[rows] = shifted.gather(1, ids[rows, None]).squeeze(1) - normaliser
-        entropy[rows] = normaliser - weights.mul_(shifted).sum(1) / totals
+        shifted = logits.sub_(logits.amax(1, keepdim=True))
+        weights = shifted.exp()
+        totals = weights.sum(1)
+        logprobs[rows] = shifted.gather(1, ids[rows, None]).squeeze(1) - totals.log()
+        if with_entropy:
+            entropy[rows] = totals.log() - weights.mul_(shifted).sum(1) / totals
     return logprobs, entropy
 
 
-def _blocks(hidden: Tensor, weight: Tensor):
+def _sum_type(hidden: Tensor) -> torch.dtype:
+    """Return the type of sums over the vocabulary."""
+    return torch.promote_types(hidden.dtype, torch.float32)
+
+
+def _blocks(hidden: Tensor, weight: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield (rows, logits of those rows)."""
     for start in range(0, len(hidden), ROWS):
         rows = slice(start, start + ROWS)
-        yield rows, (hidden[rows] @ weight.T).to(torch.promote_types(hidden.dtype, torch.float32))
-
-
-def _exponentials(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (z - max z, exp of it, the sum of that); the first takes the place of ``logits``."""
-    shifted = logits.sub_(logits.amax(1, keepdim=True))
-    weights = shifted.exp()
-    return shifted, weights, weights.sum(1)
+        yield rows, (hidden[rows] @ weight.T).to(_sum_type(hidden))
 
 
 class _LinearLogprobs(torch.autograd.Function):
+    """Keeps p - onehot(id), the derivative by the logits but for its sign, or its product with a frozen embedding.
+
+    The difference is taken in float32: half precision would round that of a confident token, of p near 1, to nothing.
+    """
+
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
-        by_hidden, by_weight, _ = ctx.needs_input_grad
-        logprobs = hidden.new_empty(len(ids), dtype=torch.promote_types(hidden.dtype, torch.float32))
-        slopes = torch.empty_like(hidden) if by_hidden and not by_weight else None
-        probabilities = hidden.new_empty(len(ids), len(weight)) if by_weight else None
+        by_weight = ctx.needs_input_grad[1]
+        logprobs = hidden.new_empty(len(ids), dtype=_sum_type(hidden))
+        slopes = None if by_weight else torch.empty_like(hidden)
+        errors = hidden.new_empty(len(ids), len(weight)) if by_weight else None
         for rows, logits in _blocks(hidden, weight):
             shifted = logits.sub_(logits.amax(1, keepdim=True))
             chosen = shifted.gather(1, ids[rows, None]).squeeze(1)
             weights = shifted.exp_()
-            totals = weights.sum(1)
-            logprobs[rows] = chosen - totals.log()
-            if probabilities is not None:
-                probabilities[rows] = weights.div_(totals[:, None])
-            elif slopes is not None:  # sum_u p(u) W_u; divided after the product, which is narrower
-                slopes[rows] = (weights.to(weight.dtype) @ weight) / totals[:, None]
-        if slopes is not None:
-            slopes = weight[ids] - slopes
-        ctx.save_for_backward(hidden if by_weight else None, weight if by_weight else None, ids, slopes, probabilities)
+            totals = weights.sum(1, keepdim=True)
+            logprobs[rows] = chosen - totals.squeeze(1).log()
+            weights.scatter_add_(1, ids[rows, None], -totals)  # (p - onehot) * total
+            if errors is not None:
+                errors[rows] = weights.div_(totals)
+            elif slopes is not None:  # divided after the product, which is narrower
+                slopes[rows] = -(weights.to(weight.dtype) @ weight) / totals
+        ctx.save_for_backward(hidden if by_weight else None, weight if by_weight else None, slopes, errors)
         return logprobs
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        hidden, weight, ids, slopes, probabilities = ctx.saved_tensors
-        if probabilities is None:
-            return (gradient[:, None] * slopes).to(slopes.dtype), None, None
-        by_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        by_weight = torch.zeros_like(weight)
-        for start in range(0, len(ids), ROWS):
-            rows = slice(start, start + ROWS)
-            by_logits = probabilities[rows] * -gradient[rows, None].to(weight.dtype)
-            by_logits.scatter_add_(1, ids[rows, None], gradient[rows, None].to(weight.dtype))
-            by_weight.addmm_(by_logits.T, hidden[rows])
-            if by_hidden is not None:
-                by_hidden[rows] = by_logits @ weight
-        return by_hidden, by_weight, None
+        hidden, weight, slopes, errors = ctx.saved_tensors
+        gradient = gradient[:, None]
+        if errors is None:
+            return (gradient * slopes).to(slopes.dtype), None, None
+        by_logits = errors.mul_(-gradient)  # in place: a second backward pass is refused by autograd, not wrong
+        return by_logits @ weight if ctx.needs_input_grad[0] else None, by_logits.T @ hidden, None

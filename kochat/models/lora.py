@@ -133,12 +133,12 @@ def use_adapter(model: nn.Module, name: str | None) -> Iterator[None]:
             layer._active_adapter, layer._disable_adapters = active, disabled
 
 
-_LAYERS: WeakKeyDictionary[nn.Module, tuple[int, list[LoraLayer]]] = WeakKeyDictionary()
+_LAYERS: WeakKeyDictionary[nn.Module, tuple[tuple[str, ...], list[LoraLayer]]] = WeakKeyDictionary()
 
 
 def _lora_layers(model: nn.Module) -> list[LoraLayer]:
     """List the layers with adapters; decoding switches adapters at every token, and walking a model takes long."""
-    adapters = len(model.peft_config)  # type: ignore[arg-type]
+    adapters = tuple(model.peft_config)  # type: ignore[arg-type]
     known = _LAYERS.get(model)
     if known is None or known[0] != adapters:
         known = _LAYERS[model] = (adapters, [layer for layer in model.modules() if isinstance(layer, LoraLayer)])

@@ -8,6 +8,7 @@ Attention alone puts the rows together again. The numbers, gradients too, are th
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -25,15 +26,16 @@ class PackedRows:
     Args:
         sequences: (b, t) token ids.
         mask: (b, t) bool, True on real tokens, which stand together in each row.
-        packing: False runs the padded rows as they are.
-
-    Attributes:
-        layout: how the n packed tokens and the rows belong together; None where rows stay padded.
+        packing: False runs the padded rows as they are; so does a role whose architecture is not known to pack (`Role.packs`).
     """
 
     def __init__(self, sequences: torch.Tensor, mask: torch.Tensor, packing: bool = True) -> None:
-        self.sequences, self.mask = sequences, mask
-        self.layout = Layout(sequences, mask) if packing else None
+        self.sequences, self.mask, self.packing = sequences, mask, packing
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Return how the n packed tokens and the rows belong together."""
+        return Layout(self.sequences, self.mask)
 
     def states(self, role: Role, where: torch.Tensor) -> torch.Tensor:
         """Return a role's last hidden states at some of the real tokens.
@@ -45,10 +47,11 @@ class PackedRows:
         Returns:
             (k, hidden), in the order of the rows.
         """
-        if self.layout is None:
+        if not (self.packing and role.packs):
             return role.hidden(self.sequences, self.mask)[where]
-        slots = self.layout.slots_of_real[where[self.mask]]
-        hidden = role.packed_hidden(self.layout.tokens, self.layout.positions, slots, ATTENTION, layout=self.layout)
+        layout = self.layout
+        slots = layout.slots_of_real[where[self.mask]]
+        hidden = role.packed_hidden(layout.tokens, layout.positions, layout.width, slots, ATTENTION, layout=layout)
         return hidden.index_select(0, slots)
 
 
@@ -74,11 +77,16 @@ class Layout:
         places: (n,) a place, counted through all rows, where each packed token stands.
         copies: (c,) the further places of the tokens that several rows have, ``copied`` (c,) those tokens.
         rows: b, and ``width`` the longest row's length.
+
+    Raises:
+        ValueError: when a row has no token.
     """
 
     def __init__(self, sequences: torch.Tensor, mask: torch.Tensor) -> None:
         device = sequences.device
         lengths = mask.sum(1).tolist()
+        if 0 in lengths:
+            raise ValueError(f"row {lengths.index(0)} has no token")
         rows = [list(part) for part in _split(sequences[mask].tolist(), lengths)]
         slots, tokens, positions, shared = _share_prefixes(rows)
         self.rows, self.width = len(rows), max(lengths)
@@ -189,7 +197,8 @@ def packed_attention(
         layout: where the tokens belong.
         scaling: of the scores; None takes 1 / sqrt(d).
         dropout: on the weights.
-        unused: what other attention functions need.
+        unused: what other attention functions need. A window, a soft cap or sinks would be left out: `Role.packs` is False of models
+            that have them.
 
     Returns:
         (1, n, heads, d) and None.

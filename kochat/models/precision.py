@@ -20,11 +20,12 @@ CAST = True  # False leaves all weights as they are
 def cast_frozen_matrices(model: nn.Module, precision: str) -> None:
     """Cast the frozen linear layers (nn.Linear, GPT-2's Conv1D) to the type of their products under a Trainer's ``precision``.
 
-    Norms, embeddings and heads that are tied to an embedding stay, since more than products reads them. From then on the model
-    runs under autocast alone.
+    Norms, embeddings and heads that are tied to an embedding stay, since more than products reads them. So does a model of its own that is
+    trained in part, because its export holds the frozen part too. From then on the model runs under autocast alone.
     """
     dtype = AUTOCAST.get(str(precision))
-    if dtype is None or not CAST:
+    exported = not hasattr(model, "peft_config") and any(parameter.requires_grad for parameter in model.parameters())
+    if dtype is None or exported or not CAST:
         return
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     for module in model.modules():

@@ -6,6 +6,7 @@ fully fine-tuned model is a host of its own.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from kochat.models.lora import adapter_parameters, use_adapter
 from kochat.models.precision import cast_once
 from kochat.models.scalar_head import ScalarHead
 
+PACKED = ("gpt2", "gpt_neox", "llama", "qwen2")  # whose packed rows tests hold to padded ones
 TRIM = True  # leave the last block's MLP out where no state is read; False runs it everywhere
 BLOCKS = True  # make logits a block of tokens at a time; False makes all of them, as the plain way
 
@@ -86,14 +88,42 @@ class Role:
             )
         return output.last_hidden_state
 
+    @property
+    def packs(self) -> bool:
+        """Tell whether `packed_hidden` is right for this model: its attention goes through transformers' interface and sees all before.
+
+        Others would let rows see each other without a word, so that only architectures are listed which tests hold to the padded pass.
+        Recomputed activations (gradient checkpointing) would be recomputed without the packed attention.
+        """
+        backbone: Any = backbone_of(self.host)
+        config = backbone.config
+        windows = getattr(config, "sliding_window", None) is not None or "sliding_attention" in (
+            getattr(config, "layer_types", None) or ()
+        )
+        known = config.model_type in PACKED and not windows
+        if not known:
+            warnings.warn(
+                f"{self.name}: rows of a {config.model_type} {'with a sliding window ' if windows else ''}are padded; packing knows "
+                + ", ".join(PACKED),
+                stacklevel=2,
+            )
+        return known and not getattr(backbone, "is_gradient_checkpointing", False)
+
     def packed_hidden(
-        self, tokens: torch.Tensor, positions: torch.Tensor, wanted: torch.Tensor, attention: str, **options: Any
+        self,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        width: int,
+        wanted: torch.Tensor,
+        attention: str,
+        **options: Any,
     ) -> torch.Tensor:
         """Return the last hidden states of tokens that stand in one sequence and belong to many rows.
 
         Args:
             tokens: (n,) token ids.
             positions: (n,) each one's position in its row.
+            width: the longest row's length.
             wanted: (k,) the tokens whose states will be read; those of others are not right.
             attention: the name of the attention function that knows which tokens see which.
             options: what that function is given besides.
@@ -104,7 +134,7 @@ class Role:
         Raises:
             UserError: when a row is longer than the model's positions.
         """
-        self._check_room(positions, len(tokens))
+        self._check_room(positions, width)
         backbone = backbone_of(self.host)
         with self.active(), _attention(backbone, attention), last_mlp_at(backbone, wanted):
             output = backbone(
@@ -213,6 +243,7 @@ def last_mlp_at(backbone: nn.Module, wanted: torch.Tensor) -> Iterator[None]:
         yield
         return
     forward, places = mlp.forward, wanted.unique()
+    before = vars(mlp).get("forward")  # somebody may have put one on the module itself
 
     def trimmed(hidden: torch.Tensor) -> torch.Tensor:
         output = forward(hidden.index_select(1, places))
@@ -223,3 +254,5 @@ def last_mlp_at(backbone: nn.Module, wanted: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         del mlp.forward
+        if before is not None:
+            mlp.forward = before

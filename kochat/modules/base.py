@@ -17,7 +17,7 @@ from kochat.functional import length_mask
 from kochat.models.backbone import adapter_base, backbone_of, is_adapter, model_folder
 from kochat.models.export import read_info
 from kochat.models.loading import HostPool
-from kochat.models.precision import cast_frozen_matrices
+from kochat.models.precision import AUTOCAST, cast_frozen_matrices
 from kochat.models.roles import Role
 from kochat.models.tokenizer import check_tokenizer, load_tokenizer, token_ids
 from kochat.modules.accumulation import TokenWindow
@@ -52,6 +52,15 @@ class ChatModule(L.LightningModule):
         self.trained_export: Path | None = None
         self._tokenizer: PreTrainedTokenizerFast | None = None
         self._roles: dict[str, Role] = {}
+        self._cast_for = ""
+
+    def setup(self, stage: str) -> None:
+        """Refuse another precision than a fit before in this process: frozen weights were cast for that one."""
+        now = str(self.trainer.precision)
+        if self._cast_for in AUTOCAST and now != self._cast_for:
+            raise UserError(
+                f"trainer.precision={now}: this module was fitted in {self._cast_for}; make it anew from its export"
+            )
 
     # Inputs
 
@@ -108,6 +117,7 @@ class ChatModule(L.LightningModule):
                     )
         for role in self._roles.values():
             cast_frozen_matrices(role.host, self.trainer.precision)
+        self._cast_for = str(self.trainer.precision)
 
     def longest_rows(self, data: Any) -> dict[str, int]:
         """Return the longest rows that the settings allow, in tokens, by the fields that decide them."""

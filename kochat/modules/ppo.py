@@ -61,7 +61,7 @@ class PPOModule(PPOUpdate):
         disagreement_coef: subtracted from the score for each standard deviation between the reward models of an ensemble.
         scale_reward: divide the centred score by its spread on held-out answers, so that kl_coef means the same under
             reward models of any logit scale.
-        packing: run the roles on real tokens alone, several answers a row; false pads every answer to the longest.
+        packing: run the roles on real tokens alone, and on prefixes that answers share once; false pads every answer to the longest.
     """
 
     stage: ClassVar[str] = "ppo"

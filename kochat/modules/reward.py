@@ -34,7 +34,7 @@ class RewardModule(ChatModule):
         weight_decay: decoupled weight decay.
         warmup: share of the run that the rate rises over.
         packing: run the model on real tokens alone, and once on the prompt that a record's completions share; false pads every
-            completion to the longest. Loss and gradient are the same.
+            completion to the longest. Loss and gradient are the same (with LoRA's dropout a shared prefix has one mask).
     """
 
     stage: ClassVar[str] = "rm"

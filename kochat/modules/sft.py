@@ -27,7 +27,7 @@ class SFTModule(LanguageModelModule):
         stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary; null takes the
             base's own, if it is an export.
         packing: run the model on real tokens alone, and on prefixes that examples share once; false pads every example to the
-            longest. Loss and gradient are the same.
+            longest. Loss and gradient are the same (with LoRA's dropout a shared prefix has one mask).
     """
 
     stage: ClassVar[str] = "sft"

@@ -1,5 +1,7 @@
 """Log-probabilities from hidden states are those of the whole logits, in value and gradient."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -66,3 +68,41 @@ def test_bfloat16_sums_in_float32(trained):
     ):
         assert one.dtype == torch.bfloat16
         torch.testing.assert_close(one, other, atol=0.1, rtol=0.05)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_confident_tokens_gradient_survives_half_precision(trained, dtype):
+    """P is 0.9997: the embedding less its mean, both in bfloat16, would be 0."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(VOCAB, 64, generator=generator).to(dtype)
+    hidden = (weight[:8].double() * 0.2).to(dtype)
+    ids = torch.arange(8)
+    exact = [x.double().requires_grad_() for x in (hidden, weight)]
+    logprobs = token_logprobs(exact[0] @ exact[1].T, ids)
+    assert (logprobs.exp() > 0.99).any()
+    expected = torch.autograd.grad(logprobs.sum(), exact)
+    found = linear_logprobs(hidden.requires_grad_(), weight.requires_grad_(trained), ids)
+    wanted = [hidden, weight][: 1 + trained]
+    for one, other in zip(torch.autograd.grad(found.sum(), wanted), expected[: 1 + trained], strict=True):
+        difference = (one.double() - other).norm(dim=1)
+        assert (difference <= 0.1 * other.norm(dim=1) + 1e-3 * other.norm()).all()
+
+
+def test_without_gradient_no_logits_are_kept(monkeypatch):
+    """Also where the embedding is trained: validation needs no probabilities."""
+    room = import_module("kochat.functional.linear_logprobs")  # the package has a function of that name
+    monkeypatch.setattr(room, "_LinearLogprobs", None)
+    hidden, weight, ids = inputs(300, torch.float32)
+    with torch.no_grad():
+        found = linear_logprobs(hidden.requires_grad_(), weight.requires_grad_(), ids)
+    torch.testing.assert_close(found, token_logprobs(hidden @ weight.T, ids).detach())
+
+
+def test_a_second_backward_pass_is_refused():
+    hidden, weight, ids = inputs(4)
+    for trained in (False, True):
+        loss = linear_logprobs(hidden.requires_grad_(), weight.requires_grad_(trained), ids).sum()
+        (gradient,) = torch.autograd.grad(loss, hidden, create_graph=True)
+        with pytest.raises(RuntimeError):
+            gradient.sum().backward()

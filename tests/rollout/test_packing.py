@@ -1,9 +1,12 @@
 """Packed rows, prefixes shared, give the numbers of padded ones, gradients too, and finished answers leave the decoding batch."""
 
+import contextlib
+
 import pytest
 import torch
 
 from kochat.models.packed_rows import PackedRows, last_scores
+from kochat.models.roles import Role
 from kochat.rollout import GenerationSettings, generate, response_logprobs, response_values
 from tests.conftest import write_base
 from tests.models.test_roles import TARGETS, trained
@@ -31,8 +34,8 @@ def test_packed_equals_padded(tmp_path, tokenizer, kind, rank):
         packed = PackedRows(ids, mask, packing)
         logprobs = response_logprobs(policy, packed, response_mask, 0.7)
         values, scores = response_values(critic, packed, response_mask), last_scores(critic, packed)
-        assert (packed.layout is None) is not packing
-        assert not packing or len(packed.layout.tokens) == mask.sum() - 6
+        assert len(packed.layout.tokens) == mask.sum() - 6
+        assert policy.packs
         parameters = [p for role in (policy, critic) for p in role.parameters() if p.requires_grad]
         total = logprobs.sum() + values.square().sum() + scores.sum()
         found.append((logprobs, values, scores, *torch.autograd.grad(total, parameters)))
@@ -55,6 +58,56 @@ def test_a_prefix_is_shared_only_from_its_begin():
     """The same tokens behind another first one are other states."""
     ids = torch.tensor([[5, 7, 8], [6, 7, 8]])
     assert len(PackedRows(ids, ids > 0).layout.tokens) == 6
+
+
+def test_a_row_without_a_token_is_refused():
+    ids = torch.tensor([[4, 5], [0, 0]])
+    with pytest.raises(ValueError, match="row 1 has no token"):
+        _ = PackedRows(ids, ids > 0).layout
+
+
+def unknown_models():
+    """A GPT-J, whose attention is its own, a Qwen2 with a sliding window, and a GPT-2 that recomputes activations."""
+    from transformers import AutoModelForCausalLM, GPT2Config, GPTJConfig, Qwen2Config
+
+    window = {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 0}
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
+    gptj = GPTJConfig(vocab_size=400, n_embd=16, n_layer=2, n_head=2, rotary_dim=4, n_positions=64)
+    qwen2 = Qwen2Config(vocab_size=400, intermediate_size=32, **shape, **window)
+    gpt2 = GPT2Config(vocab_size=400, n_embd=16, n_layer=2, n_head=2, n_positions=64)
+    models = {config.model_type: AutoModelForCausalLM.from_config(config).eval() for config in (gptj, qwen2, gpt2)}
+    models["gpt2"].gradient_checkpointing_enable()
+    return models
+
+
+@pytest.mark.parametrize("kind", ["gptj", "qwen2", "gpt2"])
+@pytest.mark.filterwarnings("ignore:policy")
+def test_models_that_cannot_pack_are_padded(kind):
+    """They would let rows see each other, or other tokens than they should, without a word."""
+    role = Role("policy", unknown_models()[kind])
+    ids, mask, response_mask = rows()
+    assert not role.packs
+    with torch.no_grad():
+        padded, packed = (
+            response_logprobs(role, PackedRows(ids, mask, packing), response_mask, 1.0) for packing in (0, 1)
+        )
+    assert torch.equal(packed, padded)
+
+
+def test_a_forward_put_on_an_mlp_stays(tmp_path, tokenizer):
+    """Others patch modules too, and an exception must not leave ours behind."""
+    from kochat.models.backbone import backbone_of
+    from kochat.models.roles import last_mlp_at
+
+    backbone = backbone_of(trained("policy", write_base(tmp_path, tokenizer, "gpt2"), 0).host)
+    mlp = backbone.h[-1].mlp
+    for theirs in (None, lambda hidden: hidden):
+        if theirs is not None:
+            mlp.forward = theirs
+        with contextlib.suppress(KeyError), last_mlp_at(backbone, torch.tensor([0])):
+            assert vars(mlp)["forward"] is not theirs
+            raise KeyError
+        assert vars(mlp).get("forward") is theirs
 
 
 def test_rows_that_are_the_same_run_once():
