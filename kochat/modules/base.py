@@ -21,6 +21,7 @@ from kochat.models.precision import AUTOCAST, cast_frozen_matrices
 from kochat.models.roles import Role
 from kochat.models.tokenizer import check_tokenizer, load_tokenizer, token_ids
 from kochat.modules.accumulation import TokenWindow
+from kochat.modules.optimizers import adamw
 from kochat.rollout import GenerationSettings, decode, generate
 
 
@@ -205,9 +206,7 @@ class ChatModule(L.LightningModule):
         self, groups: list[dict[str, Any]], weight_decay: float, warmup: float
     ) -> OptimizerLRSchedulerConfig:
         """Build AdamW with linear warm-up over the share ``warmup`` of the run, then cosine decay to a tenth."""
-        return self.scheduled(
-            torch.optim.AdamW(groups, weight_decay=weight_decay, betas=(0.9, 0.95), foreach=True), warmup
-        )
+        return self.scheduled(adamw(groups, weight_decay, str(self.trainer.precision)), warmup)
 
     def scheduled(self, optimizer: torch.optim.Optimizer, warmup: float) -> OptimizerLRSchedulerConfig:
         """Give an optimizer linear warm-up and cosine decay over the run's steps."""

@@ -10,6 +10,23 @@ import torch
 from torch import nn
 
 
+def adamw(parameters: list[Any], weight_decay: float, precision: str = "", **options: Any) -> torch.optim.AdamW:
+    """Build AdamW with betas (0.9, 0.95).
+
+    The fused one reads and writes each number once: on the CPU a step takes a sixth of the time of ``foreach``. Not under 16-mixed, where
+    it would unscale gradients itself, after they were clipped.
+
+    Args:
+        parameters: parameters or groups of them.
+        weight_decay: decoupled weight decay.
+        precision: the Trainer's.
+        options: more of AdamW's.
+    """
+    way = "foreach" if str(precision) == "16-mixed" else "fused"
+    options = {way: True} | options
+    return torch.optim.AdamW(parameters, weight_decay=weight_decay, betas=(0.9, 0.95), **options)
+
+
 class MuonWithAdamW(torch.optim.Optimizer):
     """Step `torch.optim.Muon` on hidden matrices and AdamW on embeddings, biases and norms.
 
@@ -36,7 +53,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         others = [p for _, p in named_parameters if id(p) not in known]
         self.parts = [
             torch.optim.Muon(matrices, lr=matrix_learning_rate, weight_decay=weight_decay),
-            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.0, foreach=True),
+            adamw(others, 0.0, lr=learning_rate),
         ]
         super().__init__(list(chain.from_iterable(part.param_groups for part in self.parts)), {})
         for part, group in zip(self.parts, self.param_groups, strict=True):

@@ -14,6 +14,7 @@ from kochat.errors import RunError
 from kochat.functional import kl_estimate, masked_mean, ppo_policy_loss, value_loss
 from kochat.models.packed_rows import PackedRows
 from kochat.modules.base import ChatModule
+from kochat.modules.optimizers import adamw
 from kochat.rollout import PPORoles, Rollout, Targets, response_logprobs, response_values
 from kochat.rollout.checks import check_gradients
 
@@ -146,7 +147,7 @@ class PPOUpdate(ChatModule):
         policy = [p for p in self.roles.policy.parameters() if p.requires_grad]
         critic = [p for p in self.roles.critic.parameters() if p.requires_grad]
         groups = [{"params": policy, "lr": self.learning_rate}, {"params": critic, "lr": self.critic_learning_rate}]
-        optimizer = torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.95), foreach=True)
+        optimizer = adamw(groups, 0.0, str(self.trainer.precision))
         self.planned_steps()  # a run without an end is refused; this also makes Lightning count the batches
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda rollout: 1 - self.progress(rollout))
         return {"optimizer": optimizer, "lr_scheduler": schedule}

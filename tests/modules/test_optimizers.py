@@ -2,10 +2,11 @@
 
 import copy
 
+import pytest
 import torch
 
 from kochat.models.backbone import small_gpt2
-from kochat.modules.optimizers import MuonWithAdamW, is_hidden_matrix
+from kochat.modules.optimizers import MuonWithAdamW, adamw, is_hidden_matrix
 
 
 def made(model):
@@ -56,3 +57,18 @@ def test_it_trains_and_resumes_exactly():
         loss_of(one).backward()
         step.step()
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_adamw_steps_as_the_plain_one(precision):
+    """Fused, but not where a gradient scaler and clipping meet."""
+    weights = [torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2)]
+    ours = adamw([{"params": [weights[0]], "lr": 1e-2}], 0.1, precision)
+    plain = torch.optim.AdamW([weights[1]], lr=1e-2, weight_decay=0.1, betas=(0.9, 0.95), foreach=False, fused=False)
+    for _ in range(5):
+        for weight, optimizer in zip(weights, (ours, plain), strict=True):
+            optimizer.zero_grad()
+            weight.pow(3).sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(*weights)
+    assert bool(ours.defaults["fused"]) == (precision != "16-mixed")
