@@ -30,7 +30,7 @@ def main() -> None:
     asked += [row for row in rows if row["reference"] is None]
     batch = 1 if run.variant == "single" else settings.EVAL_BATCH
     table = length_table(run.lengths, math.ceil(len(rows) / batch), batch, run.response_tokens)
-    force_lengths(LengthForcer(table), tokenizer.eos_token_id)
+    force_lengths(LengthForcer(table), tokenizer.eos_token_id, tokenizer.pad_token_id)
     meter = Meter(run.count_flops)
     meter.start()
     for start in range(0, len(asked), batch):

@@ -89,15 +89,18 @@ def lora(task: str) -> LoraConfig:
 
 
 class ForcedLengths(LogitsProcessor):
-    """Allows EOS alone where a row must end, and everything but EOS before."""
+    """Allows EOS alone where a row must end, and everything but EOS and the padding token before.
 
-    def __init__(self, forcer: LengthForcer, eos_id: int) -> None:
-        self.forcer, self.eos_id = forcer, eos_id
+    Random weights draw the padding token too, which TRL would then take for padding.
+    """
+
+    def __init__(self, forcer: LengthForcer, eos_id: int, pad_id: int) -> None:
+        self.forcer, self.eos_id, self.pad_id = forcer, eos_id, pad_id
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return (b, vocab) logits with what is forbidden at -inf."""
         ends = self.forcer.ends(torch.arange(len(scores)))
-        scores[~ends, self.eos_id] = float("-inf")
+        scores[~ends, self.eos_id] = scores[~ends, self.pad_id] = float("-inf")
         if ends.any():
             kept = scores[ends, self.eos_id]
             scores[ends] = float("-inf")
@@ -105,14 +108,14 @@ class ForcedLengths(LogitsProcessor):
         return scores
 
 
-def force_lengths(forcer: LengthForcer, eos_id: int) -> None:
+def force_lengths(forcer: LengthForcer, eos_id: int, pad_id: int) -> None:
     """Append the processor to those of every `generate`."""
     original = GenerationMixin._get_logits_processor
 
     def extended(self, *args, **kwargs):
         processors = original(self, *args, **kwargs)
         forcer.begin()
-        processors.append(ForcedLengths(forcer, eos_id))
+        processors.append(ForcedLengths(forcer, eos_id, pad_id))
         return processors
 
     GenerationMixin._get_logits_processor = extended

@@ -102,9 +102,8 @@ def main() -> None:
     quiet()
     tokenizer = load_tokenizer(run.path("base"), "left")
     meter = Meter(run.count_flops)
-    force_lengths(
-        LengthForcer(length_table(run.lengths, run.steps, run.batch_size, run.response_tokens)), tokenizer.eos_token_id
-    )
+    table = length_table(run.lengths, run.steps, run.batch_size, run.response_tokens)
+    force_lengths(LengthForcer(table), tokenizer.eos_token_id, tokenizer.pad_token_id)
     mark_phases(meter, tokenizer.pad_token_id)
     policy, reference, value, reward = models(run)
     rows = run.rows("ppo")[: run.steps * run.batch_size]

@@ -54,9 +54,9 @@ class TestLengths:
             module.draw = plain
         theirs = LengthForcer(table)
         theirs.begin()
-        processor = ForcedLengths(theirs, EOS)
+        processor = ForcedLengths(theirs, EOS, pad_id=2)
         whole = processor(None, logits.clone())
-        assert whole[:, EOS].isneginf().all()
+        assert whole[:, [EOS, 2]].isneginf().all()
         ends = [processor(None, logits.clone()).argmax(1).eq(EOS).tolist() for _ in range(5)]
         assert drawn == [3, 2, 5, 6]
         assert ends[0] == [False, True, False, False]
