@@ -206,7 +206,8 @@ class ChatModule(L.LightningModule):
         self, groups: list[dict[str, Any]], weight_decay: float, warmup: float
     ) -> OptimizerLRSchedulerConfig:
         """Build AdamW with linear warm-up over the share ``warmup`` of the run, then cosine decay to a tenth."""
-        return self.scheduled(adamw(groups, weight_decay, str(self.trainer.precision)), warmup)
+        fused = "mixed" not in str(self.trainer.precision)
+        return self.scheduled(adamw(groups, weight_decay, fused), warmup)
 
     def scheduled(self, optimizer: torch.optim.Optimizer, warmup: float) -> OptimizerLRSchedulerConfig:
         """Give an optimizer linear warm-up and cosine decay over the run's steps."""

@@ -147,7 +147,7 @@ class PPOUpdate(ChatModule):
         policy = [p for p in self.roles.policy.parameters() if p.requires_grad]
         critic = [p for p in self.roles.critic.parameters() if p.requires_grad]
         groups = [{"params": policy, "lr": self.learning_rate}, {"params": critic, "lr": self.critic_learning_rate}]
-        optimizer = adamw(groups, 0.0, str(self.trainer.precision))
+        optimizer = adamw(groups, 0.0, fused=str(self.trainer.precision) != "16-mixed")  # gradients are clipped here
         self.planned_steps()  # a run without an end is refused; this also makes Lightning count the batches
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda rollout: 1 - self.progress(rollout))
         return {"optimizer": optimizer, "lr_scheduler": schedule}

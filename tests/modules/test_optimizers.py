@@ -59,11 +59,10 @@ def test_it_trains_and_resumes_exactly():
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
-def test_adamw_steps_as_the_plain_one(precision):
-    """Fused, but not where a gradient scaler and clipping meet."""
+@pytest.mark.parametrize("fused", [True, False])
+def test_adamw_steps_as_the_plain_one(fused):
     weights = [torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2)]
-    ours = adamw([{"params": [weights[0]], "lr": 1e-2}], 0.1, precision)
+    ours = adamw([{"params": [weights[0]], "lr": 1e-2}], 0.1, fused)
     plain = torch.optim.AdamW([weights[1]], lr=1e-2, weight_decay=0.1, betas=(0.9, 0.95), foreach=False, fused=False)
     for _ in range(5):
         for weight, optimizer in zip(weights, (ours, plain), strict=True):
@@ -71,4 +70,3 @@ def test_adamw_steps_as_the_plain_one(precision):
             weight.pow(3).sum().backward()
             optimizer.step()
     torch.testing.assert_close(*weights)
-    assert bool(ours.defaults["fused"]) == (precision != "16-mixed")

@@ -141,6 +141,14 @@ def test_packed_rows_cannot_see_each_other(tmp_path, tokenizer, kind, attention)
         torch.testing.assert_close(packed, padded, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_in_every_precision(tmp_path, base, tokenizer, precision):
+    """Lightning refuses to clip for some optimizers under mixed precision."""
+    run = trainer(tmp_path, precision=precision, gradient_clip_val=1.0)
+    run.fit(module(base), datamodule=BatchData([text_batch(tokenizer, PAIRS)]))
+    assert run.global_step == 1
+
+
 def test_stop_tokens_end_answers_and_go_with_the_export(tmp_path, base, tokenizer):
     from kochat.models.export import read_info
 
