@@ -36,7 +36,9 @@ def main() -> None:
     data.prepare_data()
     data.setup("fit")
     module.configure_model()
-    module._trainer = SimpleNamespace(estimated_stepping_batches=run.steps)  # what the schedule asks for
+    module._trainer = SimpleNamespace(
+        estimated_stepping_batches=run.steps, precision="32-true"
+    )  # what its optimizer asks for
     built = module.configure_optimizers()
     optimizer, schedule = built["optimizer"], built["lr_scheduler"]["scheduler"]
     meter, trained = Meter(run.count_flops), module.trainable_parameters()
