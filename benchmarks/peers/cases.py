@@ -41,6 +41,7 @@ class Case:
         unit: what a system's `work` counts.
         goal: least gain in CPU time.
         memory_goal: largest share of the peer's peak memory.
+        against: label of the peer that the goal names; None takes the fastest.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Case:
     unit: str = "prompts"
     goal: float | None = None
     memory_goal: float | None = None
+    against: str | None = None
 
 
 _PPO = (System("kochat", "kochat_ppo"), System("TRL 1.12 PPOTrainer", "trl_ppo", "trl-ppo"))
@@ -138,6 +140,7 @@ CASES = [
         steps=300,
         unit="answers",
         goal=3.0,
+        against="generate, a prompt at a time",
     ),
     Case(
         "lightning-tiny",

@@ -35,7 +35,7 @@ def summary_table(cases: list[Case], figures: dict) -> str:
     ]
     for case in cases:
         runs = figures[case.name]["runs"]
-        ours, peer = case.systems[0].label, best_peer(case, runs)
+        ours, peer = case.systems[0].label, case.against or best_peer(case, runs)
         goal = f">= {case.goal:g}x" if case.goal else ""
         memory_goal = f"<= {case.memory_goal:g}x" if case.memory_goal else ""
         memory = median(runs[ours], "peak_rss_mb") / median(runs[peer], "peak_rss_mb")
