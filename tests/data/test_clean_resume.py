@@ -147,7 +147,7 @@ if __name__ == "__main__":
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_cleaning_leaves_no_process_and_nothing_half_written(tmp_path: Path, kill: signal.Signals) -> None:
-    raw = write(tmp_path / "v1" / SFT_FILE, sound_rows(200) * 30).parent
+    raw = write(tmp_path / "v1" / SFT_FILE, sound_rows(200) * 150).parent
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     process = subprocess.Popen(
