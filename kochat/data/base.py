@@ -230,11 +230,7 @@ class ChatDataModule(L.LightningDataModule):
 
     def _split_loader(self, split: str) -> DataLoader:
         table = self._tables[split]
-        return self._loader(table, table["length"], self.make_collator(split), split == "train", shard=True)
-
-    def make_collator(self, split: str) -> Collator:
-        """Return what makes the batches of a split."""
-        return self.collator(self.pad_id)
+        return self._loader(table, table["length"], self.collator(self.pad_id), split == "train", shard=True)
 
     def _answers_loader(self, rows: Iterable[dict[str, Any]], shard: bool) -> DataLoader:
         rows = list(rows)
