@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kochat.data.files import CORPUS_FILE, SFT_FILE
-from kochat.sample.dirt import plant
-from kochat.sample.generator import write_sample
+from kochat.world.dirt import plant
+from kochat.world.generator import write_sample
 
 CHUNK = 10_000  # rows that dirt is planted among at once
 DIRT, COPIES = 0.15, 0.01

@@ -13,9 +13,10 @@ from unittest import mock
 import torch
 from transformers import GPT2LMHeadModel
 
-from kochat.models.backbone import small_gpt2
-from kochat.models.roles import Role
-from kochat.rollout import GenerationSettings, generate, response_logprobs
+from kochat.nn.backbones import small_gpt2
+from kochat.nn.decoding import GenerationSettings, generate
+from kochat.nn.roles import Role
+from kochat.stages.ppo.rollout import response_logprobs
 
 EOS, PAD, VOCABULARY = 1, 3, 51_200
 LENGTHS = torch.tensor([24, 9, 15, 3])
@@ -54,7 +55,7 @@ def main() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rows["bfloat16 (autocast)"] = distances(role)
     counted_from_the_row = lambda mask: torch.arange(mask.shape[1]).expand(mask.shape)  # noqa: E731
-    with mock.patch("kochat.models.roles.position_ids", counted_from_the_row):
+    with mock.patch("kochat.nn.roles.position_ids", counted_from_the_row):
         rows["float32, positions not taken from the mask"] = distances(role)
     print("| | decoding against forward | three more pads |\n|---|--:|--:|")
     for name, (decoding, padding) in rows.items():

@@ -96,7 +96,7 @@ def _clean_arguments(parser: Parser) -> None:
 
 def _clean(options: argparse.Namespace) -> int:
     """Clean raw data (v1) into v2, with counts by rule and file; or show what was done."""
-    from kochat.study.prepare import clean_command, explain_command
+    from kochat.study.data_preparation import clean_command, explain_command
 
     given = (options.config, options.download, options.sample, options.seed, options.workers, options.corrections)
     if options.explain is not None:
@@ -105,7 +105,7 @@ def _clean(options: argparse.Namespace) -> int:
     if options.raw or options.download or options.sample or not options.html:
         print(clean_command(options.raw, options.out, *given, options.tokenizer).table())
     if options.html:
-        from kochat.data.ledger_page import write_page
+        from kochat.cleaning.ledger_page import write_page
 
         print(f"kochat: {write_page(options.out)}")
     print(f"kochat: {options.out}")
@@ -144,7 +144,7 @@ def _report_arguments(parser: Parser) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     """Write report.html and report.md from a study's finished runs."""
-    from kochat.study.report import write_report
+    from kochat.report.rendering import write_report
 
     print(f"kochat: {write_report(options.study, options.lang)}")
     return 0
@@ -165,8 +165,8 @@ def _chat_arguments(parser: Parser) -> None:
 
 def _chat(options: argparse.Namespace) -> int:
     """Answer prompts with a trained model, one line at a time."""
-    from kochat.chat import chat
     from kochat.runs import run_space
+    from kochat.terminal_chat import chat
 
     with run_space(options.logs_dir, options.study):
         chat(options.model, options.prompt, options.temperature, options.max_new_tokens)
@@ -181,7 +181,7 @@ def _export_arguments(parser: Parser) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     """Copy a finished run's model to a folder that transformers and peft load."""
-    from kochat.models.merge import copy_export
+    from kochat.nn.merging import copy_export
     from kochat.runs import run_space
 
     with run_space(options.logs_dir, options.study):

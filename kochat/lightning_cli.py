@@ -18,14 +18,25 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from kochat import runs
-from kochat.callbacks.answers import rows_of  # a config may name our callbacks by their class alone
-from kochat.callbacks.rows import gather_rows, write_jsonl
 from kochat.config_errors import ConfigParser, explain
-from kochat.data import ChatDataModule
+from kochat.data.datamodule import ChatDataModule
 from kochat.data.files import sha256_of
-from kochat.environment import environment
+from kochat.engine.answer_evaluation import rows_of  # a config may name our callbacks by their class alone
+from kochat.engine.nan_guard import NaNGuard  # noqa: F401 - a config may name our classes by their name alone
+from kochat.engine.provenance import environment
+from kochat.engine.rank_rows import gather_rows, write_jsonl
+from kochat.engine.stage_module import ChatModule
 from kochat.errors import UserError
-from kochat.modules import BaselineModule, ChatModule, RewardModule
+from kochat.stages.ppo.data import PromptDataModule  # noqa: F401
+from kochat.stages.ppo.module import PPOModule  # noqa: F401
+from kochat.stages.pretrain.data import CorpusDataModule  # noqa: F401
+from kochat.stages.pretrain.module import PretrainModule  # noqa: F401
+from kochat.stages.reward_model.data import PreferenceDataModule  # noqa: F401
+from kochat.stages.reward_model.module import RewardModule
+from kochat.stages.reward_model.preference_scores import PreferenceScores  # noqa: F401
+from kochat.stages.reward_model.reward_evaluation import RewardEvaluation  # noqa: F401
+from kochat.stages.sft.data import SFTDataModule  # noqa: F401
+from kochat.stages.sft.module import BaselineModule
 
 _VERSION_VARIABLE = "KOCHAT_RUN_VERSION"  # set by the first rank, inherited by the ranks that Lightning launches
 _EXPECTED_WARNINGS = (

@@ -20,7 +20,7 @@ TEXTS = [
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    from kochat.models.tokenizer import train_tokenizer
+    from kochat.nn.tokenizers import train_tokenizer
 
     return train_tokenizer(TEXTS * 4, vocab_size=400)
 

@@ -231,8 +231,8 @@ def test_test_needs_a_finished_run(capsys, tmp_path):
 
 def test_a_v2_that_is_not_what_clean_wrote(capsys, tmp_path, base):
     """A row edited by hand is found by its manifest, before anything is trained."""
-    from kochat.data.clean import clean
-    from kochat.sample.generator import write_sample
+    from kochat.cleaning.cleaner import clean
+    from kochat.world.generator import write_sample
 
     write_sample(tmp_path / "v1", 0, "tiny")
     clean(tmp_path / "v1", tmp_path / "v2")
@@ -247,7 +247,7 @@ def test_a_v2_that_is_not_what_clean_wrote(capsys, tmp_path, base):
 
 def test_a_run_that_failed_is_one_line_and_status_1(capsys, monkeypatch):
     from kochat import lightning_cli
-    from kochat.callbacks import NonFiniteError
+    from kochat.engine.nan_guard import NonFiniteError
 
     def fail(args):
         raise NonFiniteError("the loss of training batch 3 is NaN")
@@ -268,11 +268,11 @@ def printed(capsys, *args):
 
 def test_pieces_become_one_config(capsys):
     config = printed(capsys, "--config", PPO)
-    assert config["model"]["class_path"] == "kochat.modules.PPOModule"
+    assert config["model"]["class_path"] == "kochat.stages.ppo.module.PPOModule"
     assert config["model"]["init_args"]["kl_coef"] == 0.1
     assert config["model"]["init_args"]["policy"] == "sft_lora16"
     assert config["data"]["class_path"] == "kochat.data.PromptDataModule"
-    assert config["trainer"]["callbacks"][0]["class_path"] == "kochat.callbacks.AnswerEvaluation"
+    assert config["trainer"]["callbacks"][0]["class_path"] == "kochat.engine.answer_evaluation.AnswerEvaluation"
 
 
 def test_a_second_config_lies_over_the_first_and_a_value_over_both(capsys, tmp_path):

@@ -7,14 +7,16 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "kochat"
 LEVELS = [
-    {"errors", "environment"},
-    {"runs", "types", "config_errors"},
+    {"errors"},
+    {"runs", "config_types", "config_errors", "storage"},
     {"functional", "text"},
-    {"data", "models", "metrics", "sample"},
-    {"rollout"},
-    {"modules"},
-    {"callbacks"},
-    {"lightning_cli", "chat"},
+    {"data", "nn", "metrics", "world"},
+    {"cleaning"},
+    {"rewards"},
+    {"report"},
+    {"engine"},
+    {"stages"},
+    {"lightning_cli", "terminal_chat"},
     {"study"},
     {"cli"},
     {"__main__"},

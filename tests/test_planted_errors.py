@@ -13,17 +13,17 @@ from torch import nn
 
 from kochat.errors import UserError
 from kochat.functional import length_mask
-from kochat.models import packed_rows
+from kochat.nn import unpadded as packed_rows
+from tests.engine import test_token_means as accumulation
 from tests.functional import test_advantages as advantages
 from tests.functional import test_masking as masking
-from tests.models import test_lora as lora
-from tests.models import test_roles as roles
-from tests.modules import test_accumulation as accumulation
-from tests.modules import test_ppo as ppo
-from tests.modules import test_reward as reward
-from tests.modules import test_sft as sft
-from tests.rollout import test_checks as checks
-from tests.rollout import test_collect as collect
+from tests.nn import test_adapters as lora
+from tests.nn import test_roles as roles
+from tests.stages.ppo import test_checks as checks
+from tests.stages.ppo import test_ppo as ppo
+from tests.stages.ppo import test_rollout as collect
+from tests.stages.reward_model import test_reward as reward
+from tests.stages.sft import test_sft as sft
 
 
 def turns_red(test, *args, by: type[Exception] | tuple[type[Exception], ...] = (AssertionError, UserError)) -> None:
@@ -34,7 +34,7 @@ def turns_red(test, *args, by: type[Exception] | tuple[type[Exception], ...] = (
 def test_position_ids_dropped(tmp_path, base, tokenizer, monkeypatch):
     """Positions counted from the row's beginning, pads included."""
     sound = checks.load(tmp_path / "sound", tokenizer)
-    monkeypatch.setattr("kochat.models.roles.position_ids", lambda mask: torch.arange(mask.shape[1]).expand(mask.shape))
+    monkeypatch.setattr("kochat.nn.roles.position_ids", lambda mask: torch.arange(mask.shape[1]).expand(mask.shape))
     turns_red(roles.test_padding_moves_no_logit_and_no_score, tmp_path / "a", tokenizer, "gpt2", 4)
     turns_red(ppo.test_padding_moves_no_reward_or_value, tmp_path / "b", base, tokenizer, 2, False)
     turns_red(checks.check, sound, tokenizer)
@@ -43,7 +43,7 @@ def test_position_ids_dropped(tmp_path, base, tokenizer, monkeypatch):
 @pytest.mark.parametrize("policy_rank", [0, 8])
 def test_reference_is_the_bare_base(tmp_path, base, tokenizer, monkeypatch, policy_rank):
     """What ``disable_adapter()`` gives where the SFT model is an adapter itself; of a full SFT, the base that it began as."""
-    from kochat.models.loading import HostPool
+    from kochat.nn.role_loading import HostPool
 
     load = HostPool.load
 
@@ -69,7 +69,7 @@ def test_dropout_left_on(tmp_path, base, tokenizer, monkeypatch):
     """The configuration's dropout kept, and nobody calls eval()."""
     from transformers import AutoConfig
 
-    monkeypatch.setattr("kochat.models.backbone.load_config", lambda folder: AutoConfig.from_pretrained(str(folder)))
+    monkeypatch.setattr("kochat.nn.backbones.load_config", lambda folder: AutoConfig.from_pretrained(str(folder)))
     turns_red(roles.test_dropout_is_off_even_in_train_mode, base)
     trained = ppo.loaded(tmp_path, base, tokenizer)
     nn.Module.train(trained, True)
@@ -79,13 +79,13 @@ def test_dropout_left_on(tmp_path, base, tokenizer, monkeypatch):
 
 def test_lora_on_linear_layers_alone(base, monkeypatch):
     """GPT-2's layers are Conv1D."""
-    monkeypatch.setattr("kochat.models.lora.Conv1D", nn.Linear)
+    monkeypatch.setattr("kochat.nn.adapters.Conv1D", nn.Linear)
     turns_red(lora.test_parameter_count_is_the_closed_form_on_conv1d, base)
 
 
 def test_lora_attached_to_fewer_layers_than_meant(base, monkeypatch):
     """PEFT takes a subset without a word."""
-    from kochat.models import lora as room
+    from kochat.nn import adapters as room
 
     config = room.lora_config
 
@@ -94,7 +94,7 @@ def test_lora_attached_to_fewer_layers_than_meant(base, monkeypatch):
         made.layers_to_transform = [0]
         return made
 
-    monkeypatch.setattr("kochat.models.loading.lora_config", fewer)
+    monkeypatch.setattr("kochat.nn.role_loading.lora_config", fewer)
     turns_red(
         lora.test_parameter_count_is_the_closed_form_on_conv1d, base, by=RuntimeError
     )  # counted when it is attached
@@ -102,7 +102,7 @@ def test_lora_attached_to_fewer_layers_than_meant(base, monkeypatch):
 
 def test_masks_from_pad_ids(tmp_path, base, tokenizer, monkeypatch):
     """``ids != pad`` where pad is EOS: the EOS label goes, and the model never learns to stop."""
-    from kochat.modules.language_model import LanguageModelModule
+    from kochat.engine.language_modelling import LanguageModelModule
 
     targets = LanguageModelModule.targets
 
@@ -115,7 +115,7 @@ def test_masks_from_pad_ids(tmp_path, base, tokenizer, monkeypatch):
 
 def test_prompt_mask_from_pad_ids(tmp_path, base, tokenizer, monkeypatch):
     """A prompt mask that is all True where the pads hold other ids."""
-    from kochat.modules.base import ChatModule
+    from kochat.engine.stage_module import ChatModule
 
     monkeypatch.setattr(ChatModule, "prompt_mask", lambda self, batch: batch["input_ids"] != 9)
     turns_red(ppo.test_padding_moves_no_reward_or_value, tmp_path, base, tokenizer, 9, True)
@@ -125,10 +125,10 @@ def test_prompt_mask_from_pad_ids(tmp_path, base, tokenizer, monkeypatch):
 def test_mean_of_means(tmp_path, base, tokenizer, monkeypatch, stage):
     """Each part divided by its own count."""
     if stage == "sft":
-        monkeypatch.setattr("kochat.modules.accumulation.TokenWindow.divisor", lambda self, share: share)
+        monkeypatch.setattr("kochat.engine.token_means.TokenWindow.divisor", lambda self, share: share)
         turns_red(accumulation.test_sft, tmp_path, base, tokenizer, 2)
     else:
-        from kochat.modules import PPOModule
+        from kochat.stages.ppo.module import PPOModule
 
         loss = PPOModule.minibatch_losses
         monkeypatch.setattr(
@@ -141,7 +141,7 @@ def test_mean_of_means(tmp_path, base, tokenizer, monkeypatch, stage):
 
 def test_answers_re_tokenised(tmp_path_factory, base, tokenizer, monkeypatch):
     """The reward model is given decoded and encoded text: other ids for most draws."""
-    room = import_module("kochat.rollout.collect")  # the package has a function of that name
+    room = import_module("kochat.stages.ppo.rollout")  # the package has a function of that name
     ended = room.ended
 
     def through_text(sequences, mask, stopped, eos_id):
@@ -163,7 +163,7 @@ def test_answers_re_tokenised(tmp_path_factory, base, tokenizer, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("where", ["kochat.rollout.collect", "kochat.modules.ppo_update"])
+@pytest.mark.parametrize("where", ["kochat.stages.ppo.rollout", "kochat.stages.ppo.update"])
 def test_temperature_forgotten_in_a_forward_pass(tmp_path, base, tokenizer, monkeypatch, where):
     """The reference's, or the update's, log-probabilities at temperature 1, the draw at 0.7."""
     room = import_module(where)
@@ -183,7 +183,7 @@ def test_temperature_forgotten_in_a_forward_pass(tmp_path, base, tokenizer, monk
 
 def test_targets_of_other_rows(tmp_path, base, tokenizer, monkeypatch):
     """A shuffled minibatch beside the first rows' targets."""
-    from kochat.modules import PPOModule
+    from kochat.stages.ppo.module import PPOModule
 
     loss = PPOModule.minibatch_losses
     monkeypatch.setattr(
@@ -195,7 +195,7 @@ def test_targets_of_other_rows(tmp_path, base, tokenizer, monkeypatch):
 
 
 def test_critic_trained_on_advantages(tmp_path, base, tokenizer, monkeypatch):
-    from kochat.modules import ppo_update as room
+    from kochat.stages.ppo import update as room
 
     original = room.value_loss
 
@@ -207,7 +207,7 @@ def test_critic_trained_on_advantages(tmp_path, base, tokenizer, monkeypatch):
 
 
 def test_values_read_one_token_late(tmp_path, base, tokenizer, monkeypatch):
-    room = import_module("kochat.rollout.collect")
+    room = import_module("kochat.stages.ppo.rollout")
 
     def late(mask, response_mask):
         where = torch.zeros_like(mask)
@@ -219,7 +219,7 @@ def test_values_read_one_token_late(tmp_path, base, tokenizer, monkeypatch):
 
 
 def test_advantages_left_as_they_are(tmp_path, base, tokenizer, monkeypatch):
-    from kochat.modules import PPOModule
+    from kochat.stages.ppo.module import PPOModule
 
     monkeypatch.setattr(PPOModule, "whiten", lambda self, advantages, mask: advantages)
     turns_red(ppo.test_advantages_are_whitened_and_returns_are_not, tmp_path, base, tokenizer)
@@ -227,7 +227,7 @@ def test_advantages_left_as_they_are(tmp_path, base, tokenizer, monkeypatch):
 
 def test_a_head_outside_its_roles_adapter(tmp_path, tokenizer, monkeypatch):
     """The output embedding's adapter of whichever role was active last."""
-    from kochat.models import roles as room
+    from kochat.nn import roles as room
 
     monkeypatch.setattr(
         room.Role,
@@ -256,7 +256,7 @@ def test_score_read_at_the_last_column(base, tokenizer, monkeypatch):
     def last_column(role, rows):
         return role.project(role.hidden(rows.sequences, rows.mask)[:, -1])
 
-    monkeypatch.setattr("kochat.modules.reward.last_scores", last_column)
+    monkeypatch.setattr("kochat.stages.reward_model.module.last_scores", last_column)
     turns_red(reward.test_score_stands_at_the_last_real_token, base, tokenizer)
 
 
@@ -320,7 +320,7 @@ def test_packed_rows_that_are_other_rows(tmp_path, tokenizer, monkeypatch, error
 
 def test_the_policys_gradient_in_the_critic(tmp_path, base, tokenizer, monkeypatch):
     """A critic on the policy's own adapter."""
-    from kochat.modules import ppo as room
+    from kochat.stages.ppo import module as room
 
     load = room.load_roles
 
@@ -334,7 +334,7 @@ def test_the_policys_gradient_in_the_critic(tmp_path, base, tokenizer, monkeypat
 
 def test_a_reward_model_that_is_trained(tmp_path, base, tokenizer, monkeypatch):
     """A role that counts the whole host, shared with others, as its own: refused before the first step."""
-    from kochat.models.roles import Role
+    from kochat.nn.roles import Role
 
     monkeypatch.setattr(Role, "parameters", lambda self: list(self.host.parameters()))
     turns_red(ppo.test_only_policy_and_critic_change, tmp_path, base, tokenizer, 8, 16, by=RuntimeError)
@@ -342,7 +342,7 @@ def test_a_reward_model_that_is_trained(tmp_path, base, tokenizer, monkeypatch):
 
 def test_an_optimizer_of_all_roles(tmp_path, base, tokenizer, monkeypatch):
     """Nothing frozen, everything stepped, weight decay included."""
-    from kochat.modules import PPOModule
+    from kochat.stages.ppo.module import PPOModule
 
     def everything(self):
         self.requires_grad_(True)

@@ -24,8 +24,8 @@ DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     """A folder with cleaned sample data."""
-    from kochat.data.clean import clean
-    from kochat.sample.generator import write_sample
+    from kochat.cleaning.cleaner import clean
+    from kochat.world.generator import write_sample
 
     folder = tmp_path_factory.mktemp("work")
     write_sample(folder / "data" / "v1", 0, "tiny")
@@ -149,7 +149,7 @@ def test_reward_models_scores_are_kept(finished):
 
 def test_reward_statistics_are_those_of_the_exported_weights(work, finished):
     """max_steps ends the run in the middle of an epoch, before any validation."""
-    from kochat.models.export import read_info
+    from kochat.nn.exports import read_info
 
     shutil.copytree(work / "logs", work / "short")
     folder = run(work, "rm_lora16", logs="short", steps=1)

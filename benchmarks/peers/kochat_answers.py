@@ -16,9 +16,9 @@ from benchmarks.peers.lengths import LengthForcer, length_table
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
-from kochat.callbacks.answers import AnswerEvaluation
-from kochat.data import SFTDataModule
-from kochat.modules.sft import BaselineModule
+from kochat.engine.answer_evaluation import AnswerEvaluation
+from kochat.stages.sft.data import SFTDataModule
+from kochat.stages.sft.module import BaselineModule
 
 
 class MeteredBaseline(BaselineModule):
@@ -40,7 +40,7 @@ class MeteredBaseline(BaselineModule):
 
 def count_tokens(meter: Meter) -> None:
     """Count the tokens of all answers."""
-    module = import_module("kochat.modules.base")
+    module = import_module("kochat.engine.stage_module")
     generate = module.generate
 
     def counted(*args, **kwargs):

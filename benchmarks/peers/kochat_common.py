@@ -18,7 +18,7 @@ from benchmarks.peers.lengths import LengthForcer
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import LORA_ALPHA, LORA_RANK, LORA_TARGETS, SEED, Run
 from kochat.functional import token_logprobs
-from kochat.models.lora import LoraSettings
+from kochat.nn.adapters import LoraSettings
 
 
 class Metering(L.Callback):
@@ -114,7 +114,7 @@ def adapter(run: Run) -> LoraSettings:
 
 def force_lengths(forcer: LengthForcer, eos_id: int) -> None:
     """Make `draw` end rows where the table says so and nowhere else; log-probabilities stay those of the token taken."""
-    module = import_module("kochat.rollout.generate")
+    module = import_module("kochat.nn.decoding")
     draw = module.draw
 
     def forced(logits, temperature, generator, rows=None):

@@ -16,8 +16,8 @@ from benchmarks.peers.lengths import LengthForcer, length_table
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
-from kochat.data import PromptDataModule
-from kochat.modules import PPOModule
+from kochat.stages.ppo.data import PromptDataModule
+from kochat.stages.ppo.module import PPOModule
 
 
 class MeteredPPO(PPOModule):
@@ -60,7 +60,7 @@ class MeteredPPO(PPOModule):
 
 def mark_decoding(meter: Meter, forcer: LengthForcer) -> None:
     """Begin the phase of scoring when `generate` returns."""
-    collect = import_module("kochat.rollout.collect")
+    collect = import_module("kochat.stages.ppo.rollout")
     generate = collect.generate
 
     def marked(*args, **kwargs):

@@ -17,8 +17,8 @@ import torch
 
 from benchmarks.peers import kochat_ppo
 from benchmarks.peers.measure import Meter
-from kochat.models.roles import Role
-from kochat.modules import PPOModule
+from kochat.nn.roles import Role
+from kochat.stages.ppo.module import PPOModule
 
 ROLE = {  # a role's methods and the work that they are
     "hidden": "forward",
@@ -62,7 +62,7 @@ def refine(meter: FineMeter) -> None:
     L.LightningModule.manual_backward = meter.within(L.LightningModule.manual_backward, "backward")
     PPOModule.on_before_optimizer_step = meter.within(PPOModule.on_before_optimizer_step, "clipping")
     torch.optim.AdamW.step = meter.within(torch.optim.AdamW.step, "optimizer")
-    generate = import_module("kochat.rollout.generate")
+    generate = import_module("kochat.nn.decoding")
     generate.draw = meter.within(generate.draw, "draw")
 
 

@@ -12,8 +12,8 @@ from benchmarks.peers.kochat_common import adapter, begin, fit
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
-from kochat.data import PreferenceDataModule
-from kochat.modules import RewardModule
+from kochat.stages.reward_model.data import PreferenceDataModule
+from kochat.stages.reward_model.module import RewardModule
 
 
 class CountedReward(RewardModule):

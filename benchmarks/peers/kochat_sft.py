@@ -12,8 +12,8 @@ from benchmarks.peers.kochat_common import adapter, begin, fit
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
-from kochat.data import SFTDataModule
-from kochat.modules import SFTModule
+from kochat.stages.sft.data import SFTDataModule
+from kochat.stages.sft.module import SFTModule
 
 
 class CountedSFT(SFTModule):

@@ -56,13 +56,11 @@ WORKS = (
 )
 PATHS = (
     FastPath("packed rows", "packing", False),
-    FastPath("logits by blocks", "kochat.models.roles:BLOCKS", False, works=("ppo", "sft")),
-    FastPath("last MLP where it is read", "kochat.models.roles:TRIM", False),
-    FastPath("fused GELU", "kochat.models.backbone:NewGELUActivation", "types:NoneType"),  # none is one, none is fused
-    FastPath(
-        "tokens drawn by blocks", "kochat.rollout.generate:_sample", "kochat.rollout.generate:_race", works=("ppo",)
-    ),
-    FastPath("finished answers leave decoding", "kochat.rollout.generate:DROP_AT", 0.0, works=("ppo-eos",)),
+    FastPath("logits by blocks", "kochat.nn.roles:BLOCKS", False, works=("ppo", "sft")),
+    FastPath("last MLP where it is read", "kochat.nn.roles:TRIM", False),
+    FastPath("fused GELU", "kochat.nn.backbones:NewGELUActivation", "types:NoneType"),  # none is one, none is fused
+    FastPath("tokens drawn by blocks", "kochat.nn.decoding:_sample", "kochat.nn.decoding:_race", works=("ppo",)),
+    FastPath("finished answers leave decoding", "kochat.nn.decoding:DROP_AT", 0.0, works=("ppo-eos",)),
 )
 
 

@@ -11,16 +11,18 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from benchmarks.peers.settings import LORA_ALPHA, LORA_RANK, LORA_TARGETS, MAX_LENGTH, MAX_PROMPT_LENGTH, SEED, SIZES
-from kochat.data import PreferenceDataModule, PromptDataModule, SFTDataModule
-from kochat.data.clean import clean
-from kochat.models.backbone import load_base, small_gpt2, weights_digest
-from kochat.models.export import export_info, read_info, write_export
-from kochat.models.loading import new_role
-from kochat.models.lora import LoraSettings
-from kochat.models.roles import Role
-from kochat.models.tokenizer import load_tokenizer, train_tokenizer
-from kochat.sample.generator import write_sample
-from kochat.text.template import prompt_text
+from kochat.cleaning.cleaner import clean
+from kochat.nn.adapters import LoraSettings
+from kochat.nn.backbones import load_base, small_gpt2, weights_digest
+from kochat.nn.exports import export_info, read_info, write_export
+from kochat.nn.role_loading import new_role
+from kochat.nn.roles import Role
+from kochat.nn.tokenizers import load_tokenizer, train_tokenizer
+from kochat.stages.ppo.data import PromptDataModule
+from kochat.stages.reward_model.data import PreferenceDataModule
+from kochat.stages.sft.data import SFTDataModule
+from kochat.text.prompt_template import prompt_text
+from kochat.world.generator import write_sample
 
 ROWS = {"kochatgpt_1_SFT.jsonl": 3000, "kochatgpt_2_RM.jsonl": 1000, "kochatgpt_3_PPO.jsonl": 1200}
 DONE = "done.json"

@@ -57,7 +57,7 @@ def read_cache(path: Path) -> Dataset:
 
 
 class Rows(TorchDataset):
-    """Rows of a table by lists of indices, as :class:`kochat.data.sampler.LengthBucketSampler` asks for them."""
+    """Rows of a table by lists of indices, as :class:`kochat.data.samplers.LengthBucketSampler` asks for them."""
 
     def __init__(self, table: Dataset) -> None:
         self.table = table

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kochat.data.records import Record
-from kochat.data.split import NEAR_DUPLICATE, jaccard, ngrams
-from kochat.text.normalise import prompt_key
+from kochat.data.splits import NEAR_DUPLICATE, jaccard, ngrams
 from kochat.text.sameness import content_words, same_content
+from kochat.text.unicode_form import prompt_key
 
 Signatures = npt.NDArray[np.uint32]
 _Words = npt.NDArray[np.uint64]

@@ -1,7 +1,7 @@
 """KoChatGPT's records, validated; and what is said of a row that is none.
 
 Keys beyond a record's own (KoChatGPT's ``tokens`` among them) are passed over. How a file is taken apart into rows is told
-in :mod:`kochat.data.rows`.
+in :mod:`kochat.data.row_files`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from kochat.data.rows import Row, RowError, iter_rows, parse
+from kochat.data.row_files import Row, RowError, iter_rows, parse
 from kochat.errors import UserError
 
 MAX_BAD_SHARE = 0.01  # of a file's rows; a file with more is not what its reader takes it for

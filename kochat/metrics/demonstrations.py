@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kochat.metrics.rows import RowMetric
+from kochat.metrics.row_metric import RowMetric
 
 
 class DemonstrationScores(RowMetric):

@@ -16,12 +16,12 @@ import torch
 import yaml
 
 from kochat import runs
-from kochat.environment import environment
+from kochat.engine.provenance import environment
 from kochat.errors import UserError
 from kochat.lightning_cli import run_subcommand
+from kochat.report.rendering import write_report
+from kochat.study.data_preparation import prepare_study
 from kochat.study.plan import SAMPLE, PlannedRun, StudyPlan, read_plan
-from kochat.study.prepare import prepare_study
-from kochat.study.report import write_report
 from kochat.study.scoring import SAMPLES, Judge, RewardScorer, score_run
 
 STAGES = {
@@ -169,7 +169,7 @@ def score_all(plan: StudyPlan, folders: dict[str, Path], known_world: bool) -> N
     reward = RewardScorer(export, max_length)
     judge: Judge | None = None
     if known_world:
-        from kochat.sample.judge import judge as oracle
+        from kochat.world.judgement import judge as oracle
 
         judge = oracle
     for folder in folders.values():

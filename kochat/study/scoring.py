@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from kochat.data.encode import encode_completion, encode_prompt
-from kochat.models.export import read_info
-from kochat.models.loading import HostPool
-from kochat.models.tokenizer import load_tokenizer
+from kochat.data.encoding import encode_completion, encode_prompt
+from kochat.nn.exports import read_info
+from kochat.nn.role_loading import HostPool
+from kochat.nn.tokenizers import load_tokenizer
 
 SAMPLES, SCORED = "samples.jsonl", "scored.jsonl"
 Judge = Callable[[str, str], Any]

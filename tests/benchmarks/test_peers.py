@@ -43,7 +43,7 @@ class TestLengths:
 
         table = torch.tensor([[3, 2, 5, 7]])
         logits = torch.zeros(4, 6).index_fill_(1, torch.tensor([EOS]), 9.0)  # would end at once by itself
-        module = import_module("kochat.rollout.generate")
+        module = import_module("kochat.nn.decoding")
         plain = module.draw
         try:
             ours = LengthForcer(table)
@@ -66,7 +66,7 @@ class TestLengths:
     def test_forced_tokens_keep_their_own_logprob(self):
         from benchmarks.peers.kochat_common import force_lengths
 
-        module = import_module("kochat.rollout.generate")
+        module = import_module("kochat.nn.decoding")
         plain = module.draw
         try:
             forcer = LengthForcer(torch.tensor([[1]]))

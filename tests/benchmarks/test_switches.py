@@ -10,7 +10,9 @@ from benchmarks.peers import switches, two_ranks
 from benchmarks.peers.kochat_common import replace_attributes
 from benchmarks.peers.settings import Run
 from benchmarks.peers.switches import ON, PATHS, WORKS, FastPath
-from kochat.modules import PPOModule, RewardModule, SFTModule
+from kochat.stages.ppo.module import PPOModule
+from kochat.stages.reward_model.module import RewardModule
+from kochat.stages.sft.module import SFTModule
 
 MODULES = {"ppo": PPOModule, "sft": SFTModule, "rm": RewardModule}
 WHERE = {"data": "some", "commit": "abc", "day": "today", "machine": "a processor"}

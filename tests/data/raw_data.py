@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kochat.data.split import bucket
+from kochat.data.splits import bucket
 
 NOUNS = (
     "바다",

@@ -16,11 +16,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from kochat.data import CorpusDataModule, PreferenceDataModule, PromptDataModule, SFTDataModule
-from kochat.data.clean import clean
+from kochat.cleaning.cleaner import clean
 from kochat.data.fixed_prompts import FIXED_PROMPTS
-from kochat.data.split import Guard, bucket
+from kochat.data.splits import Guard, bucket
 from kochat.errors import UserError
+from kochat.stages.ppo.data import PromptDataModule
+from kochat.stages.pretrain.data import CorpusDataModule
+from kochat.stages.reward_model.data import PreferenceDataModule
+from kochat.stages.sft.data import SFTDataModule
 
 PROMPTS = [
     f"{(index * 7919) % 10007}번 방의 {word}는 무엇인가요" for index in range(40) for word in ("색", "크기", "모양")
@@ -314,7 +317,7 @@ def test_under_a_trainer_with_the_models_tokenizer(data_dir: Path, tokenizer, tm
 
 
 def ddp_main(data_dir: str, out: str) -> None:
-    from kochat.models.tokenizer import train_tokenizer
+    from kochat.nn.tokenizers import train_tokenizer
     from tests.conftest import TEXTS
 
     probe = Probe(train_tokenizer(TEXTS * 4, vocab_size=400))

@@ -7,8 +7,8 @@ import pytest
 
 from kochat.data.near_duplicates import FIELD_SEPARATOR, Match, NearDuplicates, bands, near_text, signatures
 from kochat.data.records import PreferenceRecord, SFTRecord
-from kochat.data.split import jaccard, ngrams
-from kochat.text.normalise import prompt_key
+from kochat.data.splits import jaccard, ngrams
+from kochat.text.unicode_form import prompt_key
 
 
 def words(rng: random.Random, count: int) -> list[str]:

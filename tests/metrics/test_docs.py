@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kochat.metrics import text_metrics
-from kochat.metrics.reward import SCALARS
+from kochat.metrics.reward_reliability import SCALARS
+from kochat.metrics.text_overlap import text_metrics
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 CONTRACT = [

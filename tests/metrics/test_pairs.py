@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from kochat.metrics import PairAccuracy
 from kochat.metrics.intervals import Interval
+from kochat.metrics.pair_accuracy import PairAccuracy
 from kochat.metrics.pairs import pair_accuracy, pair_credits, pair_margins
 
 # All three pairs right; best under middle, best level with worst, middle over worst.

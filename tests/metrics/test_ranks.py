@@ -6,7 +6,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from kochat.metrics import PairAccuracy, text_metrics
+from kochat.metrics.pair_accuracy import PairAccuracy
+from kochat.metrics.text_overlap import text_metrics
 
 IDS = ["가", "나", "다다다", "b", "c"]
 ANSWERS = ["서울이 수도", "부산항", "비가 와요", "네", "잘 모르겠어요"]

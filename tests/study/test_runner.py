@@ -64,7 +64,7 @@ def test_a_run_is_described_by_its_config_not_its_name(tmp_path):
     (folder / "export").mkdir(parents=True)
     (folder / "done.json").write_text(json.dumps({"stage": "ppo"}))
     (folder / "export" / "adapter_config.json").write_text(json.dumps({"r": 8}))
-    model = {"class_path": "kochat.modules.PPOModule", "init_args": {"kl_coef": 0.25}}
+    model = {"class_path": "kochat.stages.ppo.module.PPOModule", "init_args": {"kl_coef": 0.25}}
     config = {"model": model, "data": {"init_args": {"version": "v1"}}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     expected = {"name": "odd", "stage": "ppo", "version": "v1", "lora_rank": 8, "kl_coef": 0.25}

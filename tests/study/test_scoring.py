@@ -6,9 +6,9 @@ from enum import Enum
 import pytest
 import torch
 
-from kochat.data.encode import encode_completion, encode_prompt
+from kochat.data.encoding import encode_completion, encode_prompt
 from kochat.study.scoring import RewardScorer, score_run
-from tests.modules.harness import write_stage
+from tests.stages.harness import write_stage
 
 PAIRS = [
     ("안녕하세요", "반갑습니다! 무엇을 도와드릴까요?"),

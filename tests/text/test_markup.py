@@ -2,7 +2,7 @@
 
 import pytest
 
-from kochat.text.cleaning import edit
+from kochat.cleaning.text_edits import edit
 from kochat.text.markup import strip_markup, strip_special_tokens
 
 

@@ -1,0 +1,134 @@
+"""Write down what cleaning did: a line for every edit, drop and unreadable row, and counts by file and rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from kochat.cleaning.examination import BAD_RECORD, Examined
+from kochat.cleaning.rule_names import RULES
+from kochat.errors import UserError
+
+LEDGER_FILE = "ledger.jsonl"
+SUMMARY_FILE = "summary.json"
+TABLE_FILE = "summary.md"
+
+
+@dataclass
+class FileCounts:
+    """Counts of one file: rows read, kept, dropped, skipped (unreadable) and edited, and by rule (edits and drops apart)."""
+
+    read: int = 0
+    kept: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    changed: int = 0
+    changed_by: dict[str, int] = field(default_factory=dict)
+    dropped_by: dict[str, int] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Hold that every row is accounted for: kept + dropped + skipped = read, and each drop has one rule."""
+        assert self.kept + self.dropped + self.skipped == self.read, self
+        assert sum(self.dropped_by.values()) == self.dropped, self
+
+
+@dataclass
+class Report:
+    """What cleaning did, by file; `kept + dropped + skipped = read` holds in each."""
+
+    files: dict[str, FileCounts] = field(default_factory=dict)
+    test_rows: int = 0
+    test_preferences: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as plain values, as `summary.json` holds them."""
+        return asdict(self)
+
+    def table(self) -> str:
+        """Return the counts as Markdown: a table of files, and a table of files by rules."""
+        lines = ["| file | read | changed | skipped | dropped | kept |", "|---|--:|--:|--:|--:|--:|"]
+        for name, counts in self.files.items():
+            numbers = (counts.read, counts.changed, counts.skipped, counts.dropped, counts.kept)
+            lines.append(f"| {name} | {' | '.join(f'{number:,}' for number in numbers)} |")
+        lines += ["", "| file | rule | seen | changed | dropped |", "|---|---|--:|--:|--:|"]
+        for name, counts in self.files.items():
+            for rule, changed, dropped in rule_counts(counts):
+                lines.append(f"| {name} | {rule} | {counts.read:,} | {changed:,} | {dropped:,} |")
+        held = f"Frozen test set: {self.test_rows:,} prompts, {self.test_preferences:,} preference records."
+        return "\n".join([*lines, "", held])
+
+
+def rule_counts(counts: FileCounts) -> Iterator[tuple[str, int, int]]:
+    """Yield (rule, rows changed, rows dropped or skipped) of the rules that did something, in the rules' order."""
+    order = {rule: place for place, rule in enumerate(RULES)}
+    if counts.skipped:
+        yield BAD_RECORD, 0, counts.skipped
+    for rule in sorted(counts.changed_by.keys() | counts.dropped_by.keys(), key=lambda rule: order.get(rule, -1)):
+        yield rule, counts.changed_by.get(rule, 0), counts.dropped_by.get(rule, 0)
+
+
+class FileLedger:
+    """Write one file's lines of the ledger and keep its counts.
+
+    A line is ``{"file", "index" (0-based row in the file), "place" (where a person finds it: line or record, from 1), "row" (its
+    hash, for a file of corrections), "action" ("changed", "dropped" or "skipped"), "rule", "reason", "field", "before",
+    "after"}``. An edit is written also where a later rule drops the row. A drop has the row as it was read under
+    "before" and null under "after" and "field"; a row that was skipped has its text there, cut.
+    """
+
+    def __init__(self, file: str, stream: IO[str]) -> None:
+        self.counts = FileCounts()
+        self._file, self._stream = file, stream
+
+    def record(self, row: Examined, found: tuple[str, str] | None) -> None:
+        """Write and count what was done to a row; `found` names the rule that drops it and why."""
+        self.counts.read += 1
+        for change in row.changes:
+            self._write(row, "changed", change.rule, change.reason, change.field, change.before, change.after)
+        if row.changes:
+            self.counts.changed += 1
+            for rule in dict.fromkeys(change.rule for change in row.changes):
+                self.counts.changed_by[rule] = self.counts.changed_by.get(rule, 0) + 1
+        if found is None:
+            self.counts.kept += 1
+            return
+        rule, reason = found
+        if rule == BAD_RECORD:
+            self.counts.skipped += 1
+        else:
+            self.counts.dropped += 1
+            self.counts.dropped_by[rule] = self.counts.dropped_by.get(rule, 0) + 1
+        self._write(row, "skipped" if rule == BAD_RECORD else "dropped", rule, reason, None, row.before, None)
+
+    def _write(
+        self, row: Examined, action: str, rule: str, reason: str, field: str | None, before: Any, after: Any
+    ) -> None:
+        line = {
+            "file": self._file,
+            "index": row.at,
+            "place": row.place,
+            "row": row.key,
+            "action": action,
+            "rule": rule,
+            "reason": reason,
+            "field": field,
+            "before": before,
+            "after": after,
+        }
+        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def read_ledger(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of the ledger in a cleaned folder; UserError where there is none, or it is damaged."""
+    path = folder / LEDGER_FILE
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; make it with: python -m kochat clean RAW --out {folder}")
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                yield json.loads(line)
+            except ValueError:
+                raise UserError(f"{path}: line {number}: is not what clean wrote; clean again") from None

@@ -1,0 +1,108 @@
+"""Write the ledger as one self-contained page with filters, to look at without a notebook or a server.
+
+The entries stand in the page as JSON and are put on screen as text, never as markup, so nothing in a record can run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kochat.cleaning.explanation import RULE_NAMES, draw
+from kochat.cleaning.ledger import SUMMARY_FILE, read_ledger
+from kochat.errors import UserError
+
+HTML_FILE = "ledger.html"
+MOST_ENTRIES = 10_000  # a page of this size opens at once and is searched as one types
+LONGEST_TEXT = 1_500  # characters of a text
+_TEMPLATE = Path(__file__).with_name("ledger_page.html")
+_MARKER = "/*DATA*/"
+
+
+def write_page(folder: Path) -> Path:
+    """Write ``ledger.html`` beside the ledger in `folder` and return its path.
+
+    Of more than 10,000 entries so many are drawn by hash, of every rule and file its share, the small ones whole; the
+    page says so. UserError where `folder` holds no ledger, or cannot be written.
+    """
+    counts = Counter(map(_group, read_ledger(folder)))
+    entries = [_shown(line) for line in _drawn(folder, _shares(counts, MOST_ENTRIES))]
+    content = {
+        "folder": str(folder),
+        "summary": _summary(folder),
+        "rules": RULE_NAMES,
+        "total": sum(counts.values()),
+        "entries": entries,
+    }
+    # No "<" is left in the data, so no text can end the script element that holds it.
+    data = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+    path, part = folder / HTML_FILE, folder / f"{HTML_FILE}.part"
+    try:
+        part.write_text(_TEMPLATE.read_text(encoding="utf-8").replace(_MARKER, data), encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); make the folder writable") from error
+    return path
+
+
+def _group(line: dict[str, Any]) -> tuple[str, ...]:
+    return line["file"], line["rule"], line["action"]
+
+
+def _shares(counts: Mapping[tuple[str, ...], int], most: int) -> dict[tuple[str, ...], int]:
+    """Share `most` places out among groups: all get the same, and what a small group leaves goes to the others."""
+    shares: dict[tuple[str, ...], int] = {}
+    for place, (group, count) in enumerate(sorted(counts.items(), key=lambda item: (item[1], item[0]))):
+        shares[group] = min(count, (most - sum(shares.values())) // (len(counts) - place))
+    return shares
+
+
+def _drawn(folder: Path, shares: Mapping[tuple[str, ...], int]) -> list[dict[str, Any]]:
+    """Draw each group's share of the ledger by hash, in the ledger's order, in memory bounded by the shares."""
+    taken: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for number, line in enumerate(read_ledger(folder)):
+        group = _group(line)
+        taken[group].append({**line, "number": number})
+        if len(taken[group]) > 2 * shares[group] + 100:
+            taken[group] = draw(taken[group], shares[group])
+    chosen = (line for group, lines in taken.items() for line in draw(lines, shares[group]))
+    return sorted(chosen, key=lambda line: line["number"])
+
+
+def _shown(line: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of an entry: short keys, texts cut."""
+    return {
+        "file": line["file"],
+        "place": line["place"],
+        "row": line["row"],
+        "action": line["action"],
+        "rule": line["rule"],
+        "reason": _cut(line["reason"]),
+        "field": line["field"],
+        "before": _texts(line["before"], line["field"]),
+        "after": None if line["action"] != "changed" else _texts(line["after"], line["field"]),
+    }
+
+
+def _texts(value: Any, field: str | None) -> list[tuple[str, str]]:
+    """Return (field, text) pairs: one for an edit, each field's for a whole record."""
+    values = value if isinstance(value, dict) else {field or "text": value}
+    return [
+        (name, _cut(its if isinstance(its, str) else json.dumps(its, ensure_ascii=False)))
+        for name, its in values.items()
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}... ({len(text):,} characters)"
+
+
+def _summary(folder: Path) -> Any:
+    try:
+        return json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / SUMMARY_FILE}: missing or damaged ({error}); clean again") from error

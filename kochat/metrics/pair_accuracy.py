@@ -1,0 +1,56 @@
+"""How well a reward model's scores order the three completions of a prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kochat.metrics.row_metric import RowMetric
+
+GRADES = ("best", "middle", "worst")
+
+
+class PairAccuracy(RowMetric):
+    """Share of the ordered pairs that the scores order rightly, and the distances between the grades.
+
+    Of each row three pairs are counted: best over middle, best over worst, middle over worst. A tie counts half, so that a
+    constant scores 0.5, as chance does.
+    """
+
+    higher_is_better = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(width=3, dtype=torch.float32, **kwargs)
+
+    def update(self, ids: list[str], scores: Tensor) -> None:
+        """Add rows; an id that was added before, here or on another rank, counts once.
+
+        Args:
+            ids: One a record.
+            scores: Reward of the best, middle and worst completion, shape: (n, 3).
+        """
+        self.append_rows(ids, scores)
+
+    def row_scores(self, statistics: Tensor) -> list[float]:
+        """Compute each row's share of right pairs, 0 to 1: (n, 3) -> n scores."""
+        best, middle, worst = statistics.unbind(1)
+        leads = torch.stack([best - middle, best - worst, middle - worst], dim=1)
+        return (0.5 + 0.5 * leads.sign()).mean(1).tolist()
+
+    def scores(self) -> dict[str, list[float]]:
+        """Return {id: [best, middle, worst]} of this rank's examples."""
+        ids, statistics = self.unique_rows()
+        return dict(zip(ids, statistics.tolist(), strict=True))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Average over rows: ``accuracy`` (0 to 1), ``margin`` (best - worst) and ``score_best``, ``_middle``, ``_worst``.
+
+        NaN where there is no example.
+        """
+        _, statistics = self.unique_rows()
+        mean = statistics.mean(0).to(self.device)
+        accuracy = torch.tensor(self.row_scores(statistics), device=self.device).mean()
+        by_grade = {f"score_{grade}": score for grade, score in zip(GRADES, mean, strict=True)}
+        return {"accuracy": accuracy, "margin": mean[0] - mean[2], **by_grade}

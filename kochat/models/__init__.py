@@ -1,1 +1,0 @@
-"""Models: tokenizers, backbones, LoRA adapters that share a base, scalar heads, roles and export."""

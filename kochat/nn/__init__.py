@@ -1,0 +1,1 @@
+"""Language models: load, adapters, heads, tokenizers, decoding, exports."""

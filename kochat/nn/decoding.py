@@ -1,0 +1,145 @@
+"""Generate answers token by token with a key-value cache: sampling for PPO, greedy for evaluation.
+
+Old log-probabilities in PPO are those of the raw logits divided by the sampling temperature. Top-k and top-p are not offered:
+they would draw from another distribution than the one whose log-probabilities the ratio compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import pad
+from transformers import DynamicCache
+
+from kochat.nn.roles import Role
+
+DROP_AT = 0.75  # copy the cache without the finished rows when only this share still runs: copying costs too
+BLOCK = 128  # tokens that are drawn as one at first: near the square root of usual vocabularies' sizes
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How answers are drawn.
+
+    Args:
+        max_new_tokens: length limit in tokens, the stop token included.
+        temperature: logits are divided by it; 0 takes the most probable token.
+        stop_ids: a token among these ends the answer and belongs to it; EOS first.
+        pad_id: what stands after the end.
+    """
+
+    max_new_tokens: int
+    temperature: float
+    stop_ids: tuple[int, ...]
+    pad_id: int
+
+    @property
+    def eos_id(self) -> int:
+        """Return EOS, the first of the stop tokens."""
+        return self.stop_ids[0]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Responses to a batch of prompts.
+
+    Args:
+        responses: (b, r) token ids, pad_id after the end.
+        mask: (b, r) bool, True up to and including the stop token.
+        stopped: (b,) bool, True where the answer ended with a stop token and not at the length limit.
+        logprobs: (b, r) float32, log-probability of each token at the sampling temperature (at 1 for greedy answers), nats.
+    """
+
+    responses: torch.Tensor
+    mask: torch.Tensor
+    stopped: torch.Tensor
+    logprobs: torch.Tensor
+
+
+@torch.no_grad()
+def generate(
+    role: Role,
+    input_ids: torch.Tensor,
+    mask: torch.Tensor,
+    settings: GenerationSettings,
+    generator: torch.Generator | None = None,
+) -> Generation:
+    """Answer left-padded prompts.
+
+    Args:
+        role: the language model.
+        input_ids: (b, p) prompts, padded on the left.
+        mask: (b, p) bool, True on prompt tokens.
+        settings: lengths, temperature and stop tokens.
+        generator: the random state to draw from; None takes torch's own.
+
+    Returns:
+        Responses of r <= max_new_tokens tokens; r is the longest answer's length.
+    """
+    size, width, device = len(input_ids), settings.max_new_tokens, input_ids.device
+    stop_ids = torch.tensor(settings.stop_ids, device=device)
+    tokens = torch.full((size, width), settings.pad_id, device=device)
+    logprobs = torch.zeros(size, width, device=device)
+    alive = torch.zeros(size, width, dtype=torch.bool, device=device)
+    stopped = torch.zeros(size, dtype=torch.bool, device=device)
+    rows = torch.arange(size, device=device)  # those still in the batch: finished ones leave it now and then
+    cache, step_ids = DynamicCache(), input_ids
+    for step in range(width):
+        logits = role.logits(role.hidden(step_ids, mask, cache)[:, -1])
+        token, logprob = draw(logits, settings.temperature, generator, rows)
+        running = ~stopped[rows]
+        tokens[rows, step] = torch.where(running, token, settings.pad_id)
+        logprobs[rows, step] = logprob.masked_fill(~running, 0.0)
+        alive[rows, step] = running
+        stopped[rows] |= torch.isin(token, stop_ids)
+        keep = ~stopped[rows]
+        left = int(keep.sum())
+        if left == 0:
+            break
+        mask = torch.cat([mask, running.unsqueeze(1)], dim=1)
+        if left <= DROP_AT * len(rows):
+            cache.batch_select_indices(keep.nonzero().squeeze(1))
+            rows, mask = rows[keep], mask[keep]
+        step_ids = tokens[rows, step].unsqueeze(1)
+    return Generation(tokens[:, : step + 1], alive[:, : step + 1], stopped, logprobs[:, : step + 1])
+
+
+def draw(
+    logits: torch.Tensor, temperature: float, generator: torch.Generator | None, rows: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw one token a row from (b, vocab) float32 logits; return its id (b,) and log-probability (b,), nats.
+
+    ``rows`` are the answers that the logits belong to, for those who replace this function.
+    """
+    probabilities = (logits if temperature in (0, 1) else logits / temperature).softmax(dim=-1)
+    token = logits.argmax(dim=-1) if temperature == 0 else _sample(probabilities, generator)
+    return token, probabilities.gather(-1, token.unsqueeze(-1)).squeeze(-1).log()
+
+
+def _sample(probabilities: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """Draw a token a row from (b, vocab) probabilities: first a block of tokens by its sum, then one token of the block.
+
+    Random numbers are dear. This takes vocab / BLOCK + BLOCK of them a row, where a single race takes one for every token.
+    """
+    blocks = pad(probabilities, (0, -probabilities.shape[-1] % BLOCK)).unflatten(-1, (-1, BLOCK))
+    block = _race(blocks.sum(dim=-1), generator)
+    return block * BLOCK + _race(blocks.take_along_dim(block.view(-1, 1, 1), dim=1).squeeze(1), generator)
+
+
+def _race(weights: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """Draw an index a row in proportion to (b, n) weights, never one of weight 0.
+
+    With E_v exponential of rate 1, the largest w_v / E_v is that of v with probability w_v / sum(w). No cumulative sum is made,
+    whose rounding at the end could fall on a token of weight 0.
+    """
+    return (weights / torch.empty_like(weights).exponential_(generator=generator)).argmax(dim=-1)
+
+
+def decode(tokenizer, responses: torch.Tensor, mask: torch.Tensor) -> list[str]:
+    """Turn response ids into text, special tokens left out."""
+    from kochat.text.unicode_form import display
+
+    rows: Sequence[list[int]] = [row[keep].tolist() for row, keep in zip(responses, mask, strict=True)]
+    return [display(tokenizer.decode(row, skip_special_tokens=True)).strip() for row in rows]

@@ -1,0 +1,1 @@
+"""One report of a study: figures, tables, findings, words."""

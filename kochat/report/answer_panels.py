@@ -1,0 +1,50 @@
+"""Choose prompts and lay the variants' answers to them side by side.
+
+The choice is a rule, never a hand: the study's fixed prompts, then the first prompt of each kind of the frozen test set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kochat.report.document import Comparison, Reply, SideBySide
+from kochat.report.study_files import FIXED_KIND, Answer
+from kochat.report.study_results import Run
+from kochat.report.words import Texts
+from kochat.text.unicode_form import normalise
+
+FIXED_IN_SECTIONS = 4  # the comparison at the end shows all of them
+
+
+def side_by_side(
+    caption: str, runs: Sequence[Run], texts: Texts, fixed: int | None = FIXED_IN_SECTIONS, kinds: bool = True
+) -> SideBySide | None:
+    """Lay the runs' answers side by side: up to `fixed` fixed prompts (None: all), with `kinds` one test prompt of each kind."""
+    speaking = [run for run in runs if run.answers]
+    if not speaking:
+        return None
+    chosen = chosen_prompts(speaking[0].answers, fixed, kinds)
+    comparisons = [_comparison(prompt, speaking, texts) for prompt in chosen]
+    return SideBySide(caption, comparisons) if comparisons else None
+
+
+def chosen_prompts(answers: Sequence[Answer], fixed: int | None, kinds: bool) -> list[Answer]:
+    """Return the rows whose prompts are shown, in file order within fixed prompts, then the first of each kind."""
+    chosen = [answer for answer in answers if answer.kind == FIXED_KIND][:fixed]
+    if kinds:
+        first: dict[str, Answer] = {}
+        for answer in answers:
+            if answer.kind != FIXED_KIND:
+                first.setdefault(answer.kind, answer)
+        chosen.extend(first.values())
+    return chosen
+
+
+def _comparison(shown: Answer, runs: Sequence[Run], texts: Texts) -> Comparison:
+    replies = [
+        Reply(texts.label(run), normalise(answer.answer), answer.verdict or "", texts.verdict(answer.verdict))
+        for run in runs
+        if (answer := run.answers_by_id.get(shown.id)) is not None
+    ]
+    reference = normalise(shown.reference) if shown.reference is not None else None
+    return Comparison(normalise(shown.prompt), texts.kind(shown.kind), reference, replies)

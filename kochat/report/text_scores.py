@@ -1,0 +1,82 @@
+"""BLEU, ROUGE-L and chrF of a run's answers, kept per prompt so that parts and differences can be scored too.
+
+BLEU and chrF are corpus scores: n-gram counts are summed over prompts before the score is taken, so a part's score, or a
+bootstrap draw's, comes from summed counts and never from a mean of per-prompt scores. ROUGE-L is a mean over prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+
+from kochat.metrics.intervals import Interval, bootstrap_weights, percentile_bounds
+from kochat.metrics.text_overlap import BLEU, CHRF, ROUGEL, text_metrics
+from kochat.report.study_files import Answer
+
+MEAN_SCORES = ("rouge_l", "legacy_rouge_l")
+CORPUS_SCORES = ("bleu", "chrf", "legacy_bleu")
+
+
+@dataclass(frozen=True)
+class TextScores:
+    """Per-prompt F1 of the mean scores, per-prompt n-gram counts of the corpus scores; each by metric, then by prompt id."""
+
+    means: Mapping[str, Mapping[str, float]]
+    counts: Mapping[str, Mapping[str, np.ndarray]]
+
+    def value(self, metric: str, ids: Collection[str]) -> float | None:
+        """Return a metric over the prompts `ids`; None where none of them has a reference."""
+        if metric in self.means:
+            found = [self.means[metric][key] for key in ids if key in self.means[metric]]
+            return float(np.mean(found)) if found else None
+        rows = [self.counts[metric][key] for key in ids if key in self.counts[metric]]
+        return float(_corpus_scores(metric, np.sum(rows, axis=0)[None])[0]) if rows else None
+
+
+def score_texts(answers: Collection[Answer]) -> TextScores:
+    """Compare every answer that has a reference with it."""
+    rows = [(answer.id, answer.answer, answer.reference) for answer in answers if answer.reference is not None]
+    ids, predictions, references = ([row[part] for row in rows] for part in range(3))
+    means, counts = {}, {}
+    for name, metric in text_metrics().items():
+        metric.update(ids, predictions, references)
+        if name in MEAN_SCORES:
+            means[name] = metric.rows()
+        else:
+            kept, statistics = metric.unique_rows()
+            counts[name] = dict(zip(kept, statistics.numpy(), strict=True))
+    return TextScores(means, counts)
+
+
+def corpus_difference(metric: str, ours: TextScores, theirs: TextScores) -> Interval | None:
+    """Return a corpus score's difference `ours - theirs` on shared prompts with its paired bootstrap interval.
+
+    A draw resamples prompts, the same ones for both, and scores the summed counts (Koehn 2004).
+    """
+    ids = [key for key in ours.counts[metric] if key in theirs.counts[metric]]
+    if not ids:
+        return None
+    a, b = (np.stack([scores.counts[metric][key] for key in ids]) for scores in (ours, theirs))
+    weights = bootstrap_weights(len(ids))
+    draws = _corpus_scores(metric, weights @ a) - _corpus_scores(metric, weights @ b)
+    difference = _corpus_scores(metric, a.sum(0)[None]) - _corpus_scores(metric, b.sum(0)[None])
+    return Interval(float(difference[0]), *percentile_bounds(draws), len(ids))
+
+
+def signatures() -> dict[str, str]:
+    """Return the signature of every text metric."""
+    return {name: metric.signature for name, metric in _metrics().items()}
+
+
+def _corpus_scores(metric: str, counts: np.ndarray) -> np.ndarray:
+    """Score each row of summed counts (n, k) as a corpus of its own -> (n,)."""
+    return np.asarray(_metrics()[metric].row_scores(torch.from_numpy(counts)))
+
+
+@cache
+def _metrics() -> dict[str, BLEU | ROUGEL | CHRF]:
+    return text_metrics()

@@ -1,0 +1,109 @@
+"""One record of numbers per run, computed once: every table, plot and sentence of the report reads the same record.
+
+The seed study prints three different BLEU scores for one PPO model. Here a variant's number has one source.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kochat.metrics.intervals import Interval, paired_interval
+from kochat.report.reward_records import RewardRecord, reward_record
+from kochat.report.study_files import Answer
+from kochat.report.study_results import Run, StudyResults
+from kochat.report.text_scores import CORPUS_SCORES, MEAN_SCORES, TextScores, corpus_difference, score_texts
+from kochat.text.unicode_form import display
+
+VERDICTS = ("correct", "abstained", "wrong", "malformed")
+_SHARES = {"accuracy": "correct", "hallucination": "wrong", "abstention": "abstained"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The numbers of one run's answers to some of the test prompts. `values` lacks what was not measured."""
+
+    values: Mapping[str, float]
+    verdicts: Mapping[str, int]
+    n: int
+
+    @property
+    def n_judged(self) -> int:
+        """The number of answers with a verdict: those to questions that the oracle knows."""
+        return sum(self.verdicts.values())
+
+
+@dataclass(frozen=True)
+class VariantRecord:
+    """The numbers of one answering run: on the whole test set, by kind of prompt, and what they are made of."""
+
+    whole: Part
+    by_kind: Mapping[str, Part]
+    per_prompt: Mapping[
+        str, Mapping[str, float]
+    ]  # metric -> prompt id -> value; means over prompts are the run's numbers
+    texts: TextScores
+
+    def get(self, metric: str) -> float | None:
+        """Return a metric's value on the whole test set, or None where it was not measured."""
+        return self.whole.values.get(metric)
+
+    def difference(self, other: VariantRecord, metric: str) -> Interval | None:
+        """Return this run's value minus the other's on shared prompts with its paired interval; None where unmeasured."""
+        if metric in CORPUS_SCORES:
+            return corpus_difference(metric, self.texts, other.texts)
+        if metric not in self.per_prompt:
+            return None
+        return paired_interval(self.per_prompt[metric], other.per_prompt[metric])
+
+
+@dataclass(frozen=True)
+class Records:
+    """All records of a study, by run name."""
+
+    variants: Mapping[str, VariantRecord]
+    rewards: Mapping[str, RewardRecord]
+
+
+def make_records(results: StudyResults) -> Records:
+    """Compute the record of every finished run that answered prompts or scored preferences."""
+    return Records(
+        variants={run.name: variant_record(run) for run in results.answering},
+        rewards={run.name: reward_record(run.ranked, run.statistics) for run in results.of("rm") if run.ranked},
+    )
+
+
+def variant_record(run: Run) -> VariantRecord:
+    """Compute an answering run's record; KL is the run's own last held-out measurement."""
+    answers = run.test_answers
+    texts = score_texts(answers)
+    per_prompt = {metric: texts.means[metric] for metric in MEAN_SCORES}
+    per_prompt["reward"] = {row.id: score for row in answers if (score := row.score("reward")) is not None}
+    per_prompt["length"] = {row.id: float(len(display(row.answer))) for row in answers}
+    judged = [row for row in answers if row.verdict is not None]
+    per_prompt |= {share: {row.id: float(row.verdict == word) for row in judged} for share, word in _SHARES.items()}
+
+    whole = _part(answers, per_prompt, texts)
+    kl = run.last("ppo/val_kl")
+    if kl is not None:
+        whole = Part({**whole.values, "kl": kl}, whole.verdicts, whole.n)
+    kinds = dict.fromkeys(row.kind for row in answers)
+    by_kind = {kind: _part([row for row in answers if row.kind == kind], per_prompt, texts) for kind in kinds}
+    return VariantRecord(whole, by_kind, per_prompt, texts)
+
+
+def _part(answers: Collection[Answer], per_prompt: Mapping[str, Mapping[str, float]], texts: TextScores) -> Part:
+    ids = [row.id for row in answers]
+    values = {metric: texts.value(metric, ids) for metric in (*CORPUS_SCORES, *MEAN_SCORES)}
+    for metric, by_id in per_prompt.items():
+        found = [by_id[key] for key in ids if key in by_id]
+        values[metric] = float(np.mean(found)) if found else None
+    counted = Counter(row.verdict for row in answers)
+    return Part(
+        values={metric: value for metric, value in values.items() if value is not None},
+        verdicts={verdict: counted[verdict] for verdict in VERDICTS},
+        n=len(ids),
+    )

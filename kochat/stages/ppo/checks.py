@@ -1,0 +1,158 @@
+"""Checks before the first rollout: what goes wrong quietly in RLHF code, found in seconds on a few of the run's own prompts.
+
+Each check compares two ways to the same number. Models whose architecture or export breaks an assumption (positions that
+ignore the mask, dropout that stays on, a reference that is another model) are told apart from rounding by a tolerance on the
+mean absolute difference: `tolerance`.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from kochat.errors import UserError
+from kochat.nn.decoding import Generation, GenerationSettings, generate
+from kochat.stages.ppo.ppo_roles import PPORoles
+from kochat.stages.ppo.rollout import Rollout, score_generation
+
+ROWS, PROMPT, TOKENS, PADS = 4, 32, 8, 3
+# Mean absolute difference in nats, or in score. At KoGPT2's shape (python -m benchmarks.tolerances) rounding makes 1.2e-6 in
+# float32 and 9.5e-3 in bfloat16, positions that ignore the mask 1.8; float16 keeps three more bits than bfloat16.
+TOLERANCES = {"32": 1e-4, "bf16": 0.05, "16": 0.02}
+
+
+def tolerance(precision: str) -> float:
+    """Return the tolerance under a Trainer's ``precision``, such as ``32-true`` or ``bf16-mixed``."""
+    return next((value for kind, value in TOLERANCES.items() if str(precision).startswith(kind)), TOLERANCES["32"])
+
+
+@torch.no_grad()
+def check_roles(
+    roles: PPORoles,
+    input_ids: torch.Tensor,
+    prompt_mask: torch.Tensor,
+    settings: GenerationSettings,
+    limit: float,
+    at_start: bool,
+    packing: bool = True,
+) -> None:
+    """Stop a run whose roles would make PPO's ratio, KL or reward wrong.
+
+    Args:
+        roles: all roles.
+        input_ids: (b, p) prompts, padded on the left; the first few are used.
+        prompt_mask: (b, p) bool.
+        settings: how the run samples.
+        limit: the tolerance.
+        at_start: the policy has not been trained yet, so its KL from the reference must be 0.
+        packing: the run's own; packed rows are held to decoding, which packs nothing.
+
+    Raises:
+        UserError: with the cause and the remedy.
+    """
+    input_ids, prompt_mask = input_ids[:ROWS, -PROMPT:], prompt_mask[:ROWS, -PROMPT:]
+    short = GenerationSettings(
+        min(TOKENS, settings.max_new_tokens), settings.temperature, settings.stop_ids, settings.pad_id
+    )
+    generator = torch.Generator(input_ids.device).manual_seed(0)
+    drawn = generate(roles.policy, input_ids, prompt_mask, short, generator)
+    rollout = score_generation(roles, input_ids, prompt_mask, drawn, short, packing)
+    check_finite(rollout)
+    check_repeatable(rollout, score_generation(roles, input_ids, prompt_mask, drawn, short, packing), limit)
+    check_generation(drawn, rollout, limit)
+    check_padding(roles, input_ids, prompt_mask, drawn, short, rollout, limit)
+    if at_start:
+        check_reference(rollout, limit)
+
+
+def check_finite(rollout: Rollout) -> None:
+    """Refuse roles whose output is NaN or infinite."""
+    for name, field in (("policy", "old_logprobs"), ("reference", "ref_logprobs"), ("critic", "values")):
+        if not getattr(rollout, field)[rollout.mask].isfinite().all():
+            raise UserError(
+                f"{name}: its output is not finite before a step was taken; its weights are broken, train it again"
+            )
+    if not rollout.scores.isfinite().all():
+        raise UserError("reward_model: its score is not finite; its weights are broken, train it again")
+
+
+def check_repeatable(rollout: Rollout, again: Rollout, limit: float) -> None:
+    """Refuse roles whose forward pass gives two answers."""
+    for name, (first, second) in _outputs(rollout, again).items():
+        if _distance(first, second) > limit:
+            raise UserError(
+                f"{name}: two forward passes differ, so dropout is on; set the dropouts in its config.json or adapter_config.json to 0"
+            )
+
+
+def check_generation(drawn: Generation, rollout: Rollout, limit: float) -> None:
+    """Refuse a policy whose log-probabilities while decoding are not those of the training forward pass."""
+    distance = _distance(drawn.logprobs[drawn.mask], rollout.old_logprobs[drawn.mask])
+    if distance > limit:
+        raise UserError(
+            f"policy: log-probabilities while decoding differ from the forward pass by {distance:.2g} nats (at most {limit:g}); this "
+            "architecture's key-value cache or positions are not understood, use a GPT-2, GPT-NeoX, Llama or Qwen2 base"
+        )
+
+
+def check_padding(
+    roles: PPORoles,
+    input_ids: torch.Tensor,
+    prompt_mask: torch.Tensor,
+    drawn: Generation,
+    settings: GenerationSettings,
+    rollout: Rollout,
+    limit: float,
+) -> None:
+    """Refuse roles whose numbers move when more padding, with EOS in it, stands before the prompts."""
+    pads = input_ids.new_full((len(input_ids), PADS), settings.eos_id)
+    wide_ids = torch.cat([pads, torch.where(prompt_mask, input_ids, settings.eos_id)], dim=1)
+    wide_mask = torch.cat([torch.zeros_like(pads, dtype=torch.bool), prompt_mask], dim=1)
+    wide = score_generation(roles, wide_ids, wide_mask, drawn, settings, packing=False)
+    for name, (narrow, padded) in _outputs(rollout, wide).items():
+        if (distance := _distance(narrow, padded)) > limit:
+            raise UserError(
+                f"{name}: padding moves its output by {distance:.2g} (at most {limit:g}); this architecture takes no position_ids or "
+                "no attention mask, use a GPT-2, GPT-NeoX, Llama or Qwen2 base"
+            )
+
+
+def check_reference(rollout: Rollout, limit: float) -> None:
+    """Refuse a reference that is not the model which the policy starts from."""
+    distance = _distance(rollout.old_logprobs[rollout.mask], rollout.ref_logprobs[rollout.mask])
+    if distance > limit:
+        raise UserError(
+            f"reference: its log-probabilities are {distance:.2g} nats from the policy's before a step was taken (at most {limit:g}); "
+            "both must be model.policy's export, which was changed while it was loaded; start the run again"
+        )
+
+
+def check_gradients(roles: PPORoles) -> None:
+    """Refuse a policy or critic of which a trained parameter got no gradient after a backward pass.
+
+    Raises:
+        UserError: naming how many.
+    """
+    for role in (roles.policy, roles.critic):
+        trained = [parameter for parameter in role.parameters() if parameter.requires_grad]
+        lost = sum(parameter.grad is None for parameter in trained)
+        if lost or not trained:
+            raise UserError(
+                f"{role.name}: {lost} of {len(trained)} trained tensors get no gradient; its adapter does not reach the output, "
+                "give other model.lora.targets in the run that made it"
+            )
+
+
+def _outputs(one: Rollout, other: Rollout) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Pair what each role says in two rollouts of the same answers; scores beyond 1 in size are brought to it."""
+    mask = one.mask
+    values, scores = (max(1.0, float(x.abs().mean())) for x in (one.values[mask], one.scores))
+    return {
+        "policy": (one.old_logprobs[mask], other.old_logprobs[mask]),
+        "reference": (one.ref_logprobs[mask], other.ref_logprobs[mask]),
+        "critic": (one.values[mask] / values, other.values[mask] / values),
+        "reward_model": (one.scores / scores, other.scores / scores),
+    }
+
+
+def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one.float() - other.float()).abs().mean()) if one.numel() else 0.0

@@ -1,0 +1,5 @@
+"""The reward model: score answers so that better ones score higher."""
+
+from kochat.engine.stage import Stage
+
+STAGE = Stage(name="rm", package=__name__, answers=False, compared=False)

@@ -1,0 +1,113 @@
+"""Ranked completions for the reward model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datasets import Dataset, Features, Value
+from datasets import Sequence as ListOf
+from torch.utils.data import DataLoader
+
+from kochat.data.collators import CompletionCollator, PreferenceCollator
+from kochat.data.datamodule import IDS, TEXT, ChatDataModule, chunks
+from kochat.data.encoding import encode_prompts, encode_texts, with_eos
+from kochat.data.files import PREFERENCE_FILE, SFT_FILE, TEST_PREFERENCE_FILE
+from kochat.data.heldout import FROZEN_VERSION, TrainingFilter
+from kochat.data.manifest import verify
+from kochat.data.records import PreferenceRecord, read_records
+
+DEMONSTRATIONS = 256  # at most; the standard error of their mean is then a sixteenth of the scores' spread
+DEMONSTRATION_FEATURES = Features({"id": TEXT, "length": Value("int32"), "prompt_ids": IDS, "completion_ids": IDS})
+
+
+class PreferenceDataModule(ChatDataModule):
+    """Batches of records with three completions each, encoded once, from kochatgpt_2_RM.jsonl.
+
+    Validation is the validation split of the same file; test is v2/test_preferences.jsonl, the cleaned records of test
+    prompts, for v1 and v2 alike. `batch_size` counts records: a batch holds three sequences and three pairs of each.
+    Beside the validation batches come those of up to `DEMONSTRATIONS` held-out demonstrations of the version's SFT file, where
+    it has one: their mean score is the reward's 0.
+    """
+
+    file_name = PREFERENCE_FILE
+    features: ClassVar[Features] = Features(
+        {
+            "id": TEXT,
+            "split": TEXT,
+            "length": Value("int32"),
+            "prompt": TEXT,
+            "completions": ListOf(TEXT),
+            "prompt_ids": IDS,
+            "completion_ids": ListOf(IDS),
+        }
+    )
+    collator = PreferenceCollator
+
+    def _verify(self) -> None:
+        super()._verify()
+        raw_folder = self.folder if self.raw else None  # held-out records are absent where no record has a test prompt
+        verify(path for path in self.used_files() if path.parent != raw_folder)
+
+    def training_filter(self) -> TrainingFilter:
+        """Return what decides the split of a training row; near copies of held-out preference prompts go too."""
+        return TrainingFilter(self.data_dir, self.raw, preferences=True)
+
+    def encoded_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of the training file, then those held out for test."""
+        keep = self.training_filter()
+        training = read_records(self.train_file, PreferenceRecord)
+        yield from self._encode((record, split) for record in training if (split := keep.split(record.prompt)))
+        held_out = self.data_dir / FROZEN_VERSION / TEST_PREFERENCE_FILE
+        if held_out.exists():
+            yield from self._encode((record, "test") for record in read_records(held_out, PreferenceRecord))
+
+    def _encode(self, rows: Iterable[tuple[PreferenceRecord, str]]) -> Iterator[dict[str, Any]]:
+        for chunk in chunks(rows):
+            prompts = encode_prompts(self.tokenizer, [record.prompt for record, _ in chunk], self.max_prompt_length)
+            completions = encode_texts(self.tokenizer, [text for record, _ in chunk for text in record.ordered])
+            for index, ((record, split), prompt_ids) in enumerate(zip(chunk, prompts, strict=True)):
+                room = self.max_length - len(prompt_ids)
+                encoded = [with_eos(self.tokenizer, ids, room) for ids in completions[3 * index : 3 * index + 3]]
+                yield {
+                    "id": record.key,
+                    "split": split,
+                    "length": len(prompt_ids) + max(map(len, encoded)),
+                    "prompt": record.prompt,
+                    "completions": list(record.ordered),
+                    "prompt_ids": prompt_ids,
+                    "completion_ids": encoded,
+                }
+
+    def used_files(self) -> list[Path]:
+        """Return the required files, and the demonstrations and held-out records where there are any."""
+        optional = [self.folder / SFT_FILE, self.data_dir / FROZEN_VERSION / TEST_PREFERENCE_FILE]
+        return [*self.required_files(), *(path for path in optional if path.is_file())]
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """Return validation batches of this rank, then those of the demonstrations (SFT batches) where there are any."""
+        rows = self._demonstrations()
+        if not rows:
+            return [self._split_loader("validation")]
+        table = Dataset.from_list(rows, features=DEMONSTRATION_FEATURES)
+        loader = self._loader(table, table["length"], CompletionCollator(self.pad_id), shuffle=False, shard=True)
+        return [self._split_loader("validation"), loader]
+
+    def _demonstrations(self) -> list[dict[str, Any]]:
+        """Encode the first demonstrations of the validation split, the same whatever the stage's own limits."""
+        rows = list(self._validation_rows(DEMONSTRATIONS))
+        prompts = encode_prompts(self.tokenizer, [row["prompt"] for row in rows], self.max_prompt_length)
+        completions = encode_texts(self.tokenizer, [row["reference"] for row in rows])
+        encoded = []
+        for row, prompt_ids, ids in zip(rows, prompts, completions, strict=True):
+            completion_ids = with_eos(self.tokenizer, ids, self.max_length - len(prompt_ids))
+            length = len(prompt_ids) + len(completion_ids)
+            encoded.append(
+                {"id": row["id"], "length": length, "prompt_ids": prompt_ids, "completion_ids": completion_ids}
+            )
+        return encoded
+
+    def test_dataloader(self) -> DataLoader:
+        """Return this rank's batches of the preference records held out for test."""
+        return self._split_loader("test")

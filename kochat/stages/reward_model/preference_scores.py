@@ -1,0 +1,75 @@
+"""Keep a reward model's scores of held-out completions: as rows of this rank, and as a file for the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from kochat.engine.nan_guard import NonFiniteError
+from kochat.engine.rank_rows import Row, gather_rows, write_jsonl
+from kochat.errors import UserError
+
+SCORES_FILE = "rm_scores.jsonl"
+_OUTPUT_KEYS = ("ids", "prompts", "completions", "scores")
+
+
+def scored_records(outputs: Any, step: str, batch_idx: int) -> list[Row]:
+    """Turn what a step returned into one row a record: {id, prompt, completions, scores}, best to worst.
+
+    Args:
+        outputs: a dict of ``ids``, ``prompts``, ``completions`` (three a record) and ``scores``, shape: (n, 3).
+        step: test or validation, for messages.
+        batch_idx: the batch's number, for messages.
+
+    Raises:
+        UserError: The module's step returned something else.
+        NonFiniteError: A score is NaN or infinite.
+    """
+    if not isinstance(outputs, dict) or any(outputs.get(key) is None for key in _OUTPUT_KEYS):
+        raise UserError(f"a reward model's {step}_step must return a dict of {', '.join(_OUTPUT_KEYS)}")
+    if not outputs["scores"].isfinite().all():
+        raise NonFiniteError(
+            f"a reward of {step} batch {batch_idx} is not finite; train the reward model again with a lower learning rate"
+        )
+    scores = outputs["scores"].float().tolist()
+    columns = zip(outputs["ids"], outputs["prompts"], outputs["completions"], scores, strict=True)
+    return [
+        {"id": id_, "prompt": prompt, "completions": list(completions), "scores": row_scores}
+        for id_, prompt, completions, row_scores in columns
+    ]
+
+
+class PreferenceScores(Callback):
+    """Write ``rm_scores.jsonl`` at test: {id, prompt, completions, scores} a line, best to worst, every record once.
+
+    It takes what the module's ``test_step`` returns: a dict of ``ids``, ``prompts``, ``completions`` (three a record) and
+    ``scores``, shape: (n, 3).
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the scores of the test before."""
+        self._rows = []
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the scores of one batch."""
+        self._rows += scored_records(outputs, "test", batch_idx)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write all ranks' rows."""
+        rows = gather_rows(self._rows)
+        folder = trainer.log_dir  # a collective call: every rank makes it
+        if trainer.is_global_zero:
+            write_jsonl(Path(folder or trainer.default_root_dir) / SCORES_FILE, rows)

@@ -1,0 +1,237 @@
+"""The clean rows of the small world in KoChatGPT's shape: SFT answers, RM rankings, PPO prompts, corpus texts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from itertools import chain, islice, permutations
+from typing import Any, NamedTuple
+
+from kochat.text.particles import fill
+from kochat.text.unicode_form import prompt_key
+from kochat.world.bad_answers import english_noise, length_matched_pair, repetition
+from kochat.world.contents import Question, TalkFamily, World
+from kochat.world.dirt import duplicate_count
+from kochat.world.sizes import Size
+
+Row = dict[str, Any]
+_FACTS_IN_A_TEXT = (1, 3)
+_ASKED_SHARE = 0.25  # of the corpus' characters
+_CORPUS_ONLY_SHARE = 0.1
+_PPO_ONLY_PHRASINGS = 2  # question phrasings of each fact, and of each family one prompt, that SFT never shows
+
+
+class Asked(NamedTuple):
+    """A training prompt and what it belongs to; `ppo_only` prompts are in no SFT row."""
+
+    prompt: str
+    about: Question | TalkFamily
+    ppo_only: bool
+
+
+def is_corpus_only(question: Question) -> bool:
+    """Tell whether the facts of `question` are told in the corpus but never asked: one in ten, for every seed alike."""
+    digest = sha256(question.id.encode("utf-8")).digest()
+    return int.from_bytes(digest[:4], "big") < _CORPUS_ONLY_SHARE * 2**32
+
+
+class RowWriter:
+    """Write the clean rows of `world` for one `seed`; the same arguments give the same rows."""
+
+    def __init__(self, world: World, seed: int, size: Size) -> None:
+        self._world = world
+        self._seed = seed
+        self._size = size
+        rng = self._rng("phrasings")
+        trained = [question for question in world.questions if not is_corpus_only(question)]
+        self._fact_prompts = _unique(_fact_prompts(trained, rng))
+        taken = {prompt_key(asked.prompt) for asked in self._fact_prompts}
+        self._talk_prompts = _unique(_talk_prompts(world.families, rng), taken)
+
+    def _rng(self, purpose: str) -> random.Random:
+        return random.Random(f"{self._seed}/{purpose}")
+
+    def sft(self) -> list[Row]:
+        """Return {prompt, completion} rows, every prompt once, answers varied."""
+        rng = self._rng("sft")
+        chosen = self._choose(self._size.sft_rows, [asked for asked in self._prompts() if not asked.ppo_only])
+        rows = [{"prompt": asked.prompt, "completion": good_answer(asked.about, rng)} for asked in chosen]
+        return _shuffled(rows, rng)
+
+    def rm(self) -> list[Row]:
+        """Return {prompt, completion_0..2, ranking} rows; `ranking` lists the completions' indices, best first."""
+        rng = self._rng("rm")
+        chosen = self._choose(self._size.rm_rows, _shuffled(self._prompts(), rng), ranked=True)
+        return _shuffled([self._ranked(asked, rng) for asked in chosen], rng)
+
+    def ppo(self) -> list[Row]:
+        """Return {prompt} rows, as many as possible of them prompts that SFT never shows, up to a half."""
+        rng = self._rng("ppo")
+        unseen = _shuffled([asked for asked in self._prompts() if asked.ppo_only], rng)
+        seen = _shuffled([asked for asked in self._prompts() if not asked.ppo_only], rng)
+        chosen = self._choose(self._size.ppo_rows, _alternate(unseen, seen))
+        return _shuffled([{"prompt": asked.prompt} for asked in chosen], rng)
+
+    def corpus(self) -> list[Row]:
+        """Return {text, source} rows: every fact told equally often, talk, and trained facts asked and answered.
+
+        At least one pass over all facts is told.
+        """
+        rng = self._rng("corpus")
+        talk_chars = round(self._size.corpus_chars * self._size.talk_share)
+        asked_chars = round(self._size.corpus_chars * _ASKED_SHARE)
+        facts = _whole_passes(lambda: self._told_facts(rng), self._size.corpus_chars - talk_chars - asked_chars)
+        talk = _up_to(self._told_talk(rng), talk_chars)
+        asked = _up_to(self._asked_facts(rng), asked_chars)
+        return _shuffled([*facts, *talk, *asked], rng)
+
+    def _prompts(self) -> list[Asked]:
+        return [*self._fact_prompts, *self._talk_prompts]
+
+    def _choose(self, rows: int, prompts: Sequence[Asked], ranked: bool = False) -> list[Asked]:
+        """Take `rows` but for planted duplicates from `prompts`, facts and talk in proportion while both last."""
+        wanted = rows - duplicate_count(self._size.dirty(rows), ranked)
+        talk = [asked for asked in prompts if isinstance(asked.about, TalkFamily)]
+        facts = [asked for asked in prompts if isinstance(asked.about, Question)]
+        chosen = talk[: round(wanted * self._size.talk_share)]
+        chosen += facts[: wanted - len(chosen)]
+        return chosen
+
+    def _ranked(self, asked: Asked, rng: random.Random) -> Row:
+        good, half = length_matched_pair(good_answers(asked.about), half_answers(asked.about), rng)
+        order = [0, 1, 2]
+        rng.shuffle(order)
+        texts = dict(zip(order, (good, half, self._bad_answer(asked.about, good, rng)), strict=True))
+        return {"prompt": asked.prompt, **{f"completion_{i}": texts[i] for i in range(3)}, "ranking": order}
+
+    def _bad_answer(self, about: Question | TalkFamily, good: str, rng: random.Random) -> str:
+        kind = rng.choice(("wrong", "repetition", "english"))
+        if kind == "repetition":
+            return repetition(good, rng)
+        if kind == "english":
+            return english_noise(len(good), rng)
+        if isinstance(about, Question):
+            return self._wrong_fact(about, rng)
+        others = [family for family in self._world.families if family.topic != about.topic]
+        return rng.choice(rng.choice(others or [f for f in self._world.families if f != about]).replies)
+
+    def _wrong_fact(self, question: Question, rng: random.Random) -> str:
+        right = {name for fact in question.facts for name in (*fact.objects, *fact.subjects)}
+        others = [
+            fact.object
+            for fact in self._world.facts
+            if fact.relation == question.relation.id and right.isdisjoint(fact.objects)
+        ]
+        return fill(rng.choice(question.relation.answers), s=question.facts[0].subject, o=rng.choice(others))
+
+    def _told_facts(self, rng: random.Random) -> Iterator[Row]:
+        """Tell every fact, some facts of one relation a text, each in two wordings.
+
+        A text that comes back to its subject is what teaches a model to take a name up again, as an answer does its question's.
+        """
+        for relation in self._world.relations:
+            facts = _shuffled([fact for fact in self._world.facts if fact.relation == relation.id], rng)
+            while facts:
+                count = rng.randint(*_FACTS_IN_A_TEXT)
+                told, facts = facts[:count], facts[count:]
+                turns = zip(*(rng.sample(relation.statements, 2) for _ in told), strict=True)
+                pairs = ((template, fact) for turn in turns for template, fact in zip(turn, told, strict=True))
+                lines = (fill(template, s=fact.subject, o=fact.object) for template, fact in pairs)
+                yield {"text": " ".join(lines), "source": f"facts/{relation.id}"}
+
+    def _asked_facts(self, rng: random.Random) -> Iterator[Row]:
+        """Write questions with their answers, as people ask each other, again and again over the trained facts' prompts."""
+        prompts = [asked for asked in self._fact_prompts if not asked.ppo_only]
+        while prompts:
+            for asked in _shuffled(prompts, rng):
+                source = f"asked/{asked.about.relation.id}"
+                yield {"text": f"{asked.prompt}\n{good_answer(asked.about, rng)}", "source": source}
+
+    def _told_talk(self, rng: random.Random) -> Iterator[Row]:
+        """Write short dialogues, again and again over all families."""
+        while self._world.families:
+            for family in _shuffled(self._world.families, rng):
+                text = f"{rng.choice(family.prompts)}\n{rng.choice(family.replies)}"
+                yield {"text": text, "source": f"talk/{family.topic}"}
+
+
+def good_answers(about: Question | TalkFamily) -> list[str]:
+    """Return every good answer to a question or family."""
+    if isinstance(about, TalkFamily):
+        return list(about.replies)
+    return [fill(text, s=fact.subject, o=fact.object) for fact in about.facts for text in about.relation.answers]
+
+
+def half_answers(about: Question | TalkFamily) -> list[str]:
+    """Return the evasive or half-hearted answers; those of talk also in pairs, for singly they are all short."""
+    if isinstance(about, Question):
+        return [about.ask(text) for text in about.relation.evasive]
+    return [*about.half, *(f"{first} {second}" for first, second in permutations(about.half, 2))]
+
+
+def good_answer(about: Question | TalkFamily, rng: random.Random) -> str:
+    """Return one of the good answers."""
+    return rng.choice(good_answers(about))
+
+
+def _fact_prompts(questions: Sequence[Question], rng: random.Random) -> Iterator[Asked]:
+    """Yield pass after pass over all questions, each pass in other words; the last passes are for PPO alone."""
+    phrasings = {question.id: _shuffled(question.relation.questions, rng) for question in questions}
+    for turn in range(max(map(len, phrasings.values()), default=0)):
+        for question in _shuffled(questions, rng):
+            templates = phrasings[question.id]
+            if turn < len(templates):
+                yield Asked(question.ask(templates[turn]), question, turn >= len(templates) - _PPO_ONLY_PHRASINGS)
+
+
+def _talk_prompts(families: Sequence[TalkFamily], rng: random.Random) -> Iterator[Asked]:
+    prompts = {family.id: _shuffled(family.prompts, rng) for family in families}
+    for turn in range(max(map(len, prompts.values()), default=0)):
+        for family in _shuffled(families, rng):
+            if turn < len(prompts[family.id]):
+                yield Asked(prompts[family.id][turn], family, turn == len(prompts[family.id]) - 1)
+
+
+def _unique(asked: Iterable[Asked], taken: Iterable[str] = ()) -> list[Asked]:
+    """Drop prompts whose key came before: one prompt would stand in two families."""
+    first: dict[str, Asked | None] = dict.fromkeys(taken)
+    for one in asked:
+        first.setdefault(prompt_key(one.prompt), one)
+    return [one for one in first.values() if one is not None]
+
+
+def _alternate(first: Sequence[Asked], second: Sequence[Asked]) -> list[Asked]:
+    """Take one of each in turn, then the rest of the longer, facts apart from talk."""
+    out: list[Asked] = []
+    for kind in (Question, TalkFamily):
+        left, right = ([asked for asked in part if isinstance(asked.about, kind)] for part in (first, second))
+        both = min(len(left), len(right))
+        out += [*chain.from_iterable(zip(left, right, strict=False)), *left[both:], *right[both:]]
+    return out
+
+
+def _shuffled(items: Iterable[Any], rng: random.Random) -> list[Any]:
+    items = list(items)
+    rng.shuffle(items)
+    return items
+
+
+def _whole_passes(one_pass: Any, chars: int) -> list[Row]:
+    """Repeat whole passes until `chars` characters are told; the pass that would overshoot by most is left out."""
+    rows = list(one_pass())
+    told = length = sum(len(row["text"]) for row in rows)
+    while rows and told + length / 2 <= chars:
+        more = list(one_pass())
+        told += sum(len(row["text"]) for row in more)
+        rows += more
+    return rows
+
+
+def _up_to(rows: Iterator[Row], chars: int) -> list[Row]:
+    """Take rows until they hold `chars` characters."""
+    taken: list[Row] = []
+    while chars > 0 and (row := next(islice(rows, 1), None)):
+        taken.append(row)
+        chars -= len(row["text"])
+    return taken

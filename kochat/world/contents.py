@@ -1,0 +1,160 @@
+"""The small Korean world: facts in relations and families of everyday talk, as plain frozen values.
+
+`World.load()` reads the tables that ship with the package (or a folder of the same shape) through
+:mod:`kochat.world.table_files`, which checks every line. The order is that of the file names and of the lines in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple
+
+from kochat.errors import UserError
+from kochat.text.particles import fill
+from kochat.text.unicode_form import prompt_key
+from kochat.world import table_files as tables
+
+if TYPE_CHECKING:  # Python 3.10 has it elsewhere
+    from importlib.resources.abc import Traversable
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One true statement: `subject` stands in `relation` to `object` (프랑스, capital, 파리)."""
+
+    id: str
+    relation: str
+    subject: str
+    object: str
+    subject_aliases: tuple[str, ...] = ()
+    object_aliases: tuple[str, ...] = ()
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Return every name of the object, the standard one first."""
+        return (self.object, *self.object_aliases)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Return every name of the subject, the standard one first."""
+        return (self.subject, *self.subject_aliases)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """The sentences in which the facts of one relation are told, asked, answered and evaded (templates of josa.fill)."""
+
+    id: str
+    name: str
+    statements: tuple[str, ...]
+    questions: tuple[str, ...]
+    test_questions: tuple[str, ...]
+    answers: tuple[str, ...]
+    evasive: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TalkFamily:
+    """One meaning of everyday talk: ways to say it, good replies and half-hearted ones."""
+
+    id: str
+    topic: str
+    prompts: tuple[str, ...]
+    test_prompts: tuple[str, ...]
+    replies: tuple[str, ...]
+    half: tuple[str, ...]
+
+
+class Question(NamedTuple):
+    """What can be asked: one relation of one subject. All its facts are right answers."""
+
+    relation: Relation
+    facts: tuple[Fact, ...]
+
+    @property
+    def id(self) -> str:
+        """Return `relation/subject`."""
+        return f"{self.relation.id}/{self.facts[0].subject}"
+
+    def ask(self, template: str) -> str:
+        """Fill a question (or evasive) template with the subject's standard name."""
+        return fill(template, s=self.facts[0].subject)
+
+    def asked(self) -> list[str]:
+        """Return the question in each of its training wordings."""
+        return [self.ask(template) for template in self.relation.questions]
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything there is to know: relations, their facts, and families of talk, in file order."""
+
+    relations: tuple[Relation, ...]
+    facts: tuple[Fact, ...]
+    families: tuple[TalkFamily, ...]
+
+    @staticmethod
+    def load(root: Traversable | None = None) -> World:
+        """Read the world that ships with the package, or the folder `root` (facts/, relations/, talk/).
+
+        UserError names the file, the line or entry, the field and the remedy.
+        """
+        return _embedded_world() if root is None else _read_world(root)
+
+    def part(self, facts_per_relation: int | None) -> World:
+        """Return a world with at most this many facts of each relation (drawn by hash, the same each time); None for all."""
+        if facts_per_relation is None:
+            return self
+        kept: set[str] = set()
+        for relation in self.relations:
+            own = [fact.id for fact in self.facts if fact.relation == relation.id]
+            kept.update(sorted(own, key=lambda name: sha256(name.encode("utf-8")).digest())[:facts_per_relation])
+        return replace(self, facts=tuple(fact for fact in self.facts if fact.id in kept))
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """Group the facts by what a question asks: relation and subject, in file order."""
+        relations = {relation.id: relation for relation in self.relations}
+        groups: dict[tuple[str, str], list[Fact]] = {}
+        for fact in self.facts:
+            groups.setdefault((fact.relation, fact.subject), []).append(fact)
+        return tuple(Question(relations[relation], tuple(facts)) for (relation, _), facts in groups.items())
+
+
+@lru_cache(maxsize=1)
+def _embedded_world() -> World:
+    return _read_world(files("kochat.world"))
+
+
+def _read_world(root: Traversable) -> World:
+    relations = tuple(Relation(**entry) for entry in tables.read_relations(root / "relations"))
+    facts = tuple(
+        Fact(f"{relation.id}/{row['subject']}/{row['object']}", relation.id, **row)
+        for relation in relations
+        for row in tables.read_facts(root / "facts", relation.id)
+    )
+    families = tuple(TalkFamily(**entry) for entry in tables.read_families(root / "talk"))
+    if not facts:
+        raise UserError(f"{root}: no facts; expected facts/<relation>.tsv beside relations/<relation>.yaml")
+    tables.refuse_stray_tables(root / "facts", {relation.id for relation in relations})
+    world = World(relations, facts, families)
+    _refuse_shared_questions(world.questions)
+    return world
+
+
+def _refuse_shared_questions(questions: Iterable[Question]) -> None:
+    """Fail where two questions of the world are asked in the same words: no answer could be judged."""
+    asked: dict[str, str] = {}
+    for question in questions:
+        for template in (*question.relation.questions, *question.relation.test_questions):
+            for subject in question.facts[0].subjects:
+                prompt = fill(template, s=subject)
+                other = asked.setdefault(prompt_key(prompt), question.id)
+                if other != question.id:
+                    raise UserError(
+                        f"relations/{question.relation.id}.yaml: {prompt!r} also asks {other}; reword the question"
+                    )

@@ -1,0 +1,92 @@
+"""The frozen test set of the small world: prompts that no training file holds, not even nearly."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from kochat.text.unicode_form import prompt_key
+from kochat.world.clean_rows import good_answer, is_corpus_only
+from kochat.world.contents import Question, TalkFamily, World
+from kochat.world.sizes import Size
+
+NEAR = 0.7
+
+
+def trigrams(text: str) -> frozenset[str]:
+    """Return the 3-grams of a text's letters and digits (the whole of it where it is shorter)."""
+    key = prompt_key(text)
+    return frozenset(key[i : i + 3] for i in range(max(1, len(key) - 2)))
+
+
+class TextIndex:
+    """All training texts, to ask which other texts are nearly among them."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._sizes: list[int] = []
+        self._places: dict[str, list[int]] = defaultdict(list)
+        for place, grams in enumerate(dict.fromkeys(map(trigrams, texts))):
+            self._sizes.append(len(grams))
+            for gram in grams:
+                self._places[gram].append(place)
+
+    def holds_near(self, text: str, similarity: float = NEAR) -> bool:
+        """Tell whether a text is there whose 3-gram Jaccard similarity with `text` is at least `similarity`."""
+        grams = trigrams(text)
+        shared = Counter(place for gram in grams for place in self._places.get(gram, ()))
+        return any(count >= similarity * (len(grams) + self._sizes[place] - count) for place, count in shared.items())
+
+
+def training_texts(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield every text of training rows, the lines of long ones apart."""
+    for row in rows:
+        for field, value in row.items():
+            if isinstance(value, str) and field != "source":
+                yield from value.split("\n")
+
+
+def write_test_rows(
+    world: World, seed: int, size: Size, training: Iterable[dict[str, Any]], asked: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Return {id, prompt, completion, kind, fact_id or family} rows in new wordings, none nearly in `training`.
+
+    `asked` are the prompts of SFT. Kinds: "trained" (asked there in other words), "corpus_only" (a fact told in the
+    corpus alone), "talk" (a family met in SFT in other words).
+    Fewer rows than `size` asks for are returned when wordings that are far enough from training run out.
+    """
+    rng = random.Random(f"{seed}/test")
+    index = TextIndex(training_texts(training))
+    keys = set(map(prompt_key, asked))
+    trained = [question for question in world.questions if any(prompt_key(text) in keys for text in question.asked())]
+    families = [family for family in world.families if any(prompt_key(text) in keys for text in family.prompts)]
+    untrained = [question for question in world.questions if is_corpus_only(question)]
+    return [
+        *_rows("trained", trained, size.test_trained, index, rng),
+        *_rows("corpus_only", untrained, size.test_corpus_only, index, rng),
+        *_rows("talk", families, size.test_talk, index, rng),
+    ]
+
+
+def _rows(
+    kind: str, abouts: Iterable[Question | TalkFamily], wanted: int, index: TextIndex, rng: random.Random
+) -> list[dict[str, Any]]:
+    abouts = list(abouts)
+    rng.shuffle(abouts)
+    rows: list[dict[str, Any]] = []
+    for about in abouts:
+        if len(rows) < wanted and (prompt := _new_wording(about, index, rng)):
+            of = {"fact_id": about.facts[0].id} if isinstance(about, Question) else {"family": about.id}
+            row = {"id": f"{kind}/{about.id}", "prompt": prompt, "completion": good_answer(about, rng), "kind": kind}
+            rows.append({**row, **of})
+    return rows
+
+
+def _new_wording(about: Question | TalkFamily, index: TextIndex, rng: random.Random) -> str | None:
+    if isinstance(about, Question):
+        prompts = [about.ask(template) for template in about.relation.test_questions]
+    else:
+        prompts = list(about.test_prompts)
+    rng.shuffle(prompts)
+    return next((prompt for prompt in prompts if not index.holds_near(prompt)), None)

@@ -1,0 +1,113 @@
+import json
+
+import pytest
+
+from kochat.report.findings import make_findings
+from kochat.report.study_results import read_study
+from kochat.report.variant_records import make_records
+from kochat.report.words import Texts
+from tests.report.synthetic import write_study
+
+
+def findings(folder, lang="en"):
+    results = read_study(folder)
+    return dict(make_findings(results, make_records(results), Texts(lang)))
+
+
+def set_metric(folder, run, metric, value):
+    path = folder / run / "version_0/done.json"
+    done = json.loads(path.read_text(encoding="utf-8"))
+    done["metrics"][metric] = value
+    path.write_text(json.dumps(done), encoding="utf-8")
+
+
+def set_scores(folder, run, name, value):
+    """Give every test answer of a run the score `value(index)`."""
+    path = folder / run / "version_0/scored.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    for index, row in enumerate(rows):
+        row["scores"][name] = value(index)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_study(tmp_path, prompts=24)
+
+
+def test_the_kl_sentence_follows_the_numbers(folder):
+    set_metric(folder, "ppo_kl01", "ppo/val_kl", 0.8)
+    set_metric(folder, "ppo_kl05", "ppo/val_kl", 0.2)
+    assert findings(folder)["KL coefficient"] == [
+        "PPO kl_coef 0.5 stays closer to SFT: KL 0.2000, against 0.8000 for PPO kl_coef 0.1."
+    ]
+    set_metric(folder, "ppo_kl05", "ppo/val_kl", 0.9)
+    assert findings(folder)["KL coefficient"] == [
+        "PPO kl_coef 0.5 does not stay closer to SFT: KL 0.9000, against 0.8000 for PPO kl_coef 0.1."
+    ]
+    assert findings(folder, "ko")["KL 계수"] == [
+        "PPO kl_coef 0.5가 PPO kl_coef 0.1보다 SFT에 가깝지 않다: KL 0.9000 대 0.8000."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reward", "says"),
+    [
+        (lambda index: 2.0, "Reward: PPO kl_coef 0.1 is higher than SFT rank 16, 1.000 → 2.000, difference +1.000"),
+        (lambda index: 0.5, "Reward: PPO kl_coef 0.1 is lower than SFT rank 16, 1.000 → 0.500, difference -0.500"),
+        (lambda index: 1.0 + (-1) ** index, "Reward: no clear difference between PPO kl_coef 0.1 and SFT rank 16"),
+    ],
+)
+def test_the_reward_sentence_follows_the_interval(folder, reward, says):
+    set_scores(folder, "sft_lora16", "reward", lambda index: 1.0)
+    set_scores(folder, "ppo_kl01", "reward", reward)
+    assert findings(folder)["PPO's reward"][0].startswith(says)
+
+
+def test_the_reward_models_chance_level_is_said(folder):
+    for rank in (0, 8, 16):
+        path = folder / f"rm_lora{rank}/version_0/rm_scores.jsonl"
+        rows = [{"id": str(i), "scores": [2.0, 1.0, 0.0] if i % 2 else [0.0, 1.0, 2.0]} for i in range(20)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    said = findings(folder)["Reward model"]
+    assert said[0].startswith("Pair accuracy is highest for Reward model rank 0 (full): 50.0% (")
+    assert said[1] == "The interval does not exclude a coin toss (50%)."
+    assert said[2].startswith("The difference from Reward model rank 16 is not clear: +0.0 pp")
+
+
+def test_the_lowest_validation_loss_is_named(folder):
+    for run, loss in (("sft_lora0", 1.5), ("sft_lora8", 1.25), ("sft_lora16", 2.0)):
+        set_metric(folder, run, "sft/val_loss", loss)
+    assert findings(folder)["LoRA rank of SFT"][0] == "Validation loss is lowest for SFT rank 8: 1.250."
+
+
+def test_a_rise_at_each_step_is_claimed_only_where_it_is_clear(folder):
+    for run, text in (("baseline", "모름"), ("sft_lora16", "수도는 모름"), ("ppo_kl01", None)):
+        _set_answers(folder, run, text)
+    assert [sentence.split(" (")[0].split(":")[0] for sentence in findings(folder)["Step by step"]] == [
+        "BLEU rises at each step from baseline over SFT to PPO",
+        "ROUGE-L rises at each step from baseline over SFT to PPO",
+    ]
+    _set_answers(folder, "ppo_kl01", "모름")
+    assert all("does not rise at each step" in sentence for sentence in findings(folder)["Step by step"])
+    _set_answers(folder, "ppo_kl01", "수도는 모름", first=None)
+    assert all("not clearly at each step" in sentence for sentence in findings(folder)["Step by step"])
+
+
+def test_findings_without_their_runs_are_left_out(tmp_path):
+    folder = write_study(
+        tmp_path, without=frozenset({"ppo_kl05", "rm_lora0", "rm_lora8", "rm_lora16", "baseline"}), prompts=6
+    )
+    found = findings(folder)
+    assert set(found) == {"Data cleaning", "LoRA rank of SFT", "PPO's reward", "Reward and facts"}
+    assert len(found["PPO's reward"]) == 1
+
+
+def _set_answers(folder, run, text, first=""):
+    """Let a run answer `text` (None: the reference) to every prompt; `first=None` gives the reference to the first."""
+    path = folder / run / "version_0/scored.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    for index, row in enumerate(rows):
+        wanted = first if index == 0 and first != "" else text
+        row["answer"] = (row["reference"] or "") if wanted is None else wanted
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

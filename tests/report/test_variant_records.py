@@ -1,0 +1,94 @@
+import pytest
+import sacrebleu
+
+from kochat.report.study_files import Answer, Done, RunEntry
+from kochat.report.study_results import Run
+from kochat.report.text_scores import corpus_difference, score_texts, signatures
+from kochat.report.variant_records import variant_record
+
+
+def answer(id_, text, reference, kind="trained", reward=0.0, verdict=None):
+    scores = {"reward": reward, "verdict": verdict}
+    return Answer(id=id_, prompt="질문", reference=reference, answer=text, kind=kind, scores=scores)
+
+
+ANSWERS = [
+    answer("a", "서울입니다", "서울입니다", "trained", 1.0, "correct"),
+    answer("b", "부산입니다", "서울입니다", "trained", 2.0, "wrong"),
+    answer("c", "모르겠어요", "파리입니다", "corpus_only", 3.0, "abstained"),
+    answer("d", "안녕하세요", "안녕하세요", "talk", 6.0),
+    answer("e", "고정 답변", None, "fixed", 100.0),
+]
+
+
+def run(answers=ANSWERS, **metrics):
+    entry = RunEntry(name="sft", stage="sft", path="sft")
+    return Run(entry=entry, done=Done(metrics=metrics), answers=answers)
+
+
+def test_shares_and_means_leave_fixed_prompts_out():
+    record = variant_record(run())
+    assert record.whole.n == 4
+    assert record.whole.n_judged == 3
+    assert record.get("accuracy") == pytest.approx(1 / 3)
+    assert record.get("hallucination") == pytest.approx(1 / 3)
+    assert record.get("abstention") == pytest.approx(1 / 3)
+    assert record.get("reward") == 3.0
+    assert record.get("length") == 5.0
+    # a and d are equal; b shares 입니다 of 5 with its reference (3/5), c shares no character in order
+    assert record.get("rouge_l") == pytest.approx((1 + 0.6 + 0 + 1) / 4)
+
+
+def test_kinds_have_their_own_numbers():
+    kinds = variant_record(run()).by_kind
+    assert list(kinds) == ["trained", "corpus_only", "talk"]
+    assert kinds["trained"].values["accuracy"] == 0.5
+    assert kinds["talk"].values["bleu"] == 1.0
+    assert "accuracy" not in kinds["talk"].values  # no oracle for talk
+
+
+def test_bleu_is_that_of_the_corpus_and_not_a_mean_of_sentences():
+    record = variant_record(run())
+    scored = ANSWERS[:4]
+    expected = sacrebleu.corpus_bleu(
+        [row.answer for row in scored], [[row.reference for row in scored]], tokenize="char", use_effective_order=True
+    )
+    assert record.get("bleu") == pytest.approx(expected.score / 100)
+    assert record.get("bleu") != pytest.approx(sum(part for part in (1, 0.6, 0, 1)) / 4)
+
+
+def test_what_was_not_measured_is_absent():
+    record = variant_record(run([Answer(id="a", prompt="질문", answer="답")]))
+    assert record.get("bleu") is None
+    assert record.get("reward") is None
+    assert record.get("kl") is None
+    assert variant_record(run(**{"ppo/val_kl": 0.5})).get("kl") == 0.5
+
+
+def test_a_difference_is_paired_by_prompt():
+    better = [
+        row.model_copy(update={"scores": {"reward": row.score("reward") + 1, "verdict": "correct"}}) for row in ANSWERS
+    ]
+    ours, theirs = variant_record(run(better)), variant_record(run())
+    reward = ours.difference(theirs, "reward")
+    assert (reward.value, reward.low, reward.high, reward.n) == (1.0, 1.0, 1.0, 4)
+    assert ours.difference(theirs, "accuracy").n == 3
+    assert ours.difference(theirs, "kl") is None
+
+
+def test_a_corpus_difference_scores_the_same_prompts_of_both():
+    good = score_texts(
+        [answer(str(i), "대한민국의 수도는 서울입니다", "대한민국의 수도는 서울입니다") for i in range(8)]
+    )
+    bad = score_texts([answer(str(i), "잘 모르겠습니다", "대한민국의 수도는 서울입니다") for i in range(6)])
+    same = corpus_difference("chrf", good, good)
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    apart = corpus_difference("bleu", good, bad)
+    assert apart.n == 6
+    assert apart.value == pytest.approx(1 - bad.value("bleu", [str(i) for i in range(6)]))
+    assert apart.excludes_zero
+
+
+def test_signatures_name_the_tokenizer():
+    assert "tok:char" in signatures()["bleu"]
+    assert "tok:none" in signatures()["legacy_bleu"]
