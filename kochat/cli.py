@@ -181,11 +181,13 @@ def _export_arguments(parser: Parser) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     """Copy a finished run's model to a folder that transformers and peft load."""
+    from kochat.engine.inputs import model_folder
     from kochat.nn.merging import copy_export
     from kochat.runs import run_space
 
     with run_space(options.logs_dir, options.study):
-        print(f"kochat: {copy_export(options.model, options.out, options.merge)}")
+        folder = model_folder("model", options.model)
+    print(f"kochat: {copy_export(folder, options.out, merge=options.merge)}")
     return 0
 
 

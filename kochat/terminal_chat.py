@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import torch
 
 from kochat.data.encoding import encode_prompt
+from kochat.engine.inputs import model_folder
 from kochat.errors import UserError
-from kochat.nn.backbones import model_folder
 from kochat.nn.decoding import GenerationSettings, decode, generate
 from kochat.nn.exports import read_info
 from kochat.nn.role_loading import HostPool

@@ -12,11 +12,12 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from transformers import PreTrainedTokenizerFast
 
+from kochat.engine.inputs import model_folder
 from kochat.engine.optimizers import adamw
 from kochat.engine.token_means import TokenWindow
 from kochat.errors import UserError
 from kochat.functional import length_mask
-from kochat.nn.backbones import adapter_base, backbone_of, is_adapter, model_folder
+from kochat.nn.backbones import adapter_base, backbone_of, is_adapter
 from kochat.nn.decoding import GenerationSettings, decode, generate
 from kochat.nn.exports import read_info
 from kochat.nn.precision import AUTOCAST, cast_frozen_matrices

@@ -22,38 +22,9 @@ from transformers import (
 from transformers.activations import NewGELUActivation
 
 from kochat.errors import UserError
-from kochat.runs import require_source
 
 Kind = Literal["lm", "value"]
 ADAPTER_CONFIG = "adapter_config.json"
-_SMALL_FILES = ["*.json", "*.model", "*.txt", "*.safetensors"]
-
-
-def model_folder(field: str, value: str) -> Path:
-    """Return the local folder of a stage's input, fetching a hub id when it is one.
-
-    Raises:
-        UserError: naming ``field`` and the remedy, when there is no such folder, run or hub model.
-    """
-    source = require_source(field, value)
-    return source.directory if source.directory is not None else _fetch_from_hub(field, value)
-
-
-def _fetch_from_hub(field: str, repo_id: str) -> Path:
-    """Download a model from the hub: configuration, tokenizer and safetensors; ``.bin`` weights only where there are no others."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = Path(snapshot_download(repo_id, allow_patterns=_SMALL_FILES))
-        if not any(folder.glob("*.safetensors")):
-            folder = Path(snapshot_download(repo_id, allow_patterns=[*_SMALL_FILES, "*.bin"]))
-    except Exception as error:  # the hub's client raises many kinds: offline, unknown, gated
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{field}: {repo_id!r} is neither in the local cache nor could it be fetched ({reason}); connect to the network, or give "
-            f"a local model: --model.base DIRECTORY_OR_RUN"
-        ) from error
-    return folder
 
 
 def is_adapter(folder: Path) -> bool:

@@ -6,32 +6,31 @@ import shutil
 from pathlib import Path
 
 from kochat.errors import UserError
-from kochat.nn.backbones import is_adapter, model_folder
+from kochat.nn.backbones import is_adapter
 from kochat.nn.exports import SCORE_KEY, read_adapter_weights
 from kochat.nn.role_loading import HostPool
 from kochat.nn.tokenizers import load_tokenizer
 
 
-def copy_export(model: str, out: Path, merge: bool) -> Path:
+def copy_export(folder: Path, out: Path, *, merge: bool) -> Path:
     """Copy a model's folder to ``out``.
 
     Args:
-        model: a run's name, a folder or a hub id.
+        folder: the model's local folder.
         out: the new folder; must not hold anything yet.
         merge: turn an adapter on its base into one whole model.
 
     Raises:
-        UserError: when there is no such model or ``out`` is not empty.
+        UserError: when ``out`` is not empty.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out}: is not an empty folder; give a new one with --out")
-    folder = model_folder("model", model)
     if not merge or not is_adapter(folder):
         shutil.copytree(folder, out, dirs_exist_ok=True)
         return out
     if SCORE_KEY in read_adapter_weights(folder):
         raise UserError(
-            f"{model}: is a reward model; its score head has no place in a merged causal LM, so leave --merge out"
+            f"{folder}: is a reward model; its score head has no place in a merged causal LM, so leave --merge out"
         )
     merged = HostPool().load("policy", folder).host.merge_and_unload(adapter_names=["policy"])  # type: ignore[operator]
     merged.save_pretrained(out)

@@ -11,9 +11,10 @@ from torch import nn
 
 from kochat.errors import UserError
 from kochat.nn.adapters import LoraSettings, add_adapter, load_adapter_state, lora_config
-from kochat.nn.backbones import adapter_base, backbone_of, is_adapter, load_base, model_folder, weights_digest
+from kochat.nn.backbones import adapter_base, backbone_of, is_adapter, load_base, weights_digest
 from kochat.nn.exports import ADAPTER_WEIGHTS, SCORE_KEY, read_adapter_weights, read_info
 from kochat.nn.heads import ScalarHead
+from kochat.nn.hub import base_folder
 from kochat.nn.roles import Role
 
 
@@ -97,7 +98,7 @@ class HostPool:
         if info is not None and info.base_digest in self._by_digest:
             return info.base_digest, self._by_digest[info.base_digest]
         base = adapter_base(folder)
-        model = load_base(model_folder(f"{folder}: base_model_name_or_path", base), "lm")
+        model = load_base(base_folder(f"{folder}: base_model_name_or_path", base), "lm")
         digest = weights_digest(model)
         if info is not None and info.base_digest != digest:
             raise UserError(

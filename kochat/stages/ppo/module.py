@@ -17,8 +17,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from kochat.config_types import ModelSource
+from kochat.engine.inputs import model_folder
 from kochat.functional import adapted_kl_coef, masked_mean, masked_whiten
-from kochat.nn.backbones import adapter_base, is_adapter, model_folder
+from kochat.nn.backbones import adapter_base, is_adapter
 from kochat.nn.exports import export_info, write_export
 from kochat.nn.memory import memory_table
 from kochat.stages.ppo.checks import check_roles, tolerance

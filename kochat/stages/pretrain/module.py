@@ -10,9 +10,10 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from transformers import PreTrainedTokenizerFast
 
 from kochat.config_types import ModelSource
+from kochat.engine.inputs import model_folder
 from kochat.engine.language_modelling import LanguageModelModule
 from kochat.engine.optimizers import MuonWithAdamW
-from kochat.nn.backbones import model_folder, small_gpt2, weights_digest
+from kochat.nn.backbones import small_gpt2, weights_digest
 from kochat.nn.exports import export_info, write_export
 from kochat.nn.roles import Role
 from kochat.nn.tokenizers import load_tokenizer, train_tokenizer

@@ -9,12 +9,12 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat.config_types import ModelSource
+from kochat.engine.inputs import model_folder
 from kochat.engine.stage_module import ChatModule, base_of
 from kochat.functional import length_mask, pairwise_ranking_loss
 from kochat.metrics.demonstrations import DemonstrationScores
 from kochat.metrics.pair_accuracy import PairAccuracy
 from kochat.nn.adapters import LoraSettings
-from kochat.nn.backbones import model_folder
 from kochat.nn.exports import export_info, write_export
 from kochat.nn.role_loading import new_role
 from kochat.nn.unpadded import PackedRows, last_scores

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from kochat.config_types import ModelSource
+from kochat.engine.inputs import model_folder
 from kochat.engine.language_modelling import LanguageModelModule
 from kochat.engine.stage_module import base_of
 from kochat.nn.adapters import LoraSettings
-from kochat.nn.backbones import model_folder
 from kochat.nn.exports import export_info, write_export
 from kochat.nn.role_loading import new_role
 
