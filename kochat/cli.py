@@ -165,12 +165,19 @@ def _chat_arguments(parser: Parser) -> None:
 
 def _chat(options: argparse.Namespace) -> int:
     """Answer prompts with a trained model, one line at a time."""
-    from kochat.runs import run_space
-    from kochat.terminal_chat import chat
+    from kochat.terminal_chat import ChatOptions, chat
 
-    with run_space(options.logs_dir, options.study):
-        chat(options.model, options.prompt, options.temperature, options.max_new_tokens)
+    how = ChatOptions(options.temperature, options.max_new_tokens)
+    chat(_model_folder(options), options.prompt, how)
     return 0
+
+
+def _model_folder(options: argparse.Namespace) -> Path:
+    """Return the local folder of the model that was named."""
+    from kochat.engine.inputs import Inputs
+    from kochat.runs import RunSpace
+
+    return Inputs(RunSpace(options.logs_dir, options.study)).folder("model", options.model)
 
 
 def _export_arguments(parser: Parser) -> None:
@@ -181,13 +188,10 @@ def _export_arguments(parser: Parser) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     """Copy a finished run's model to a folder that transformers and peft load."""
-    from kochat.engine.inputs import model_folder
-    from kochat.nn.merging import copy_export
-    from kochat.runs import run_space
+    from kochat.nn.merging import copy_export, refuse_used_folder
 
-    with run_space(options.logs_dir, options.study):
-        folder = model_folder("model", options.model)
-    print(f"kochat: {copy_export(folder, options.out, merge=options.merge)}")
+    refuse_used_folder(options.out)
+    print(f"kochat: {copy_export(_model_folder(options), options.out, merge=options.merge)}")
     return 0
 
 

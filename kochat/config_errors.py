@@ -28,6 +28,7 @@ _LEFT_OUT = dict.fromkeys(  # settings that people look for -> why there is none
     ("top_k", "top_p", "repetition_penalty"),
     "kochat samples from the whole distribution, the one whose log-probabilities PPO compares; leave it out",
 )
+_RENAMED = {"packing": "unpad"}  # settings of earlier versions -> what they are called now
 _NOT_ACCEPTED = re.compile(r"Option '(\w+)' is not accepted")
 _UNKNOWN_OPTION = re.compile(r"Subcommand '\w+' does not accept option '([\w.]+)'")
 
@@ -63,8 +64,10 @@ def explain(message: str, args: Sequence[str]) -> str:
         line = f"{unknown.group(1)}: there is no such setting"
         if file := _file_with(unknown.group(1).rsplit(".", 1)[-1], args):
             line = f"{file}: {line}"
-    if (missing := _NOT_ACCEPTED.search(line)) and (reason := _LEFT_OUT.get(missing.group(1))):
-        line = f"{line[: missing.end()]}: {reason}"
+    if missing := _NOT_ACCEPTED.search(line):
+        name = missing.group(1)
+        reason = f"it is called {_RENAMED[name]!r} now" if name in _RENAMED else _LEFT_OUT.get(name)
+        line = f"{line[: missing.end()]}: {reason}" if reason else line
     return f"{line[:600]} (see: python -m kochat {args[0]} {_help_option(line)})"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import sys
 import time
-from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +17,31 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from kochat import runs
+# A config names kochat's classes by their name alone, so all of them are imported here.
+import kochat.stages.baseline.module
+import kochat.stages.ppo.data
+import kochat.stages.ppo.module
+import kochat.stages.pretrain.data
+import kochat.stages.pretrain.module
+import kochat.stages.reward_model.data
+import kochat.stages.reward_model.module
+import kochat.stages.reward_model.preference_scores
+import kochat.stages.reward_model.reward_evaluation
+import kochat.stages.sft.data
+import kochat.stages.sft.module  # noqa: F401
 from kochat.config_errors import ConfigParser, explain
-from kochat.data.datamodule import ChatDataModule
-from kochat.data.files import sha256_of
-from kochat.engine.answer_evaluation import rows_of  # a config may name our callbacks by their class alone
-from kochat.engine.nan_guard import NaNGuard  # noqa: F401 - a config may name our classes by their name alone
-from kochat.engine.provenance import environment
-from kochat.engine.rank_rows import gather_rows, write_jsonl
-from kochat.engine.stage_module import ChatModule
+from kochat.data.datamodule import StageDataModule
+from kochat.engine.answer_evaluation import rows_of
+from kochat.engine.inputs import Inputs
+from kochat.engine.nan_guard import NaNGuard  # noqa: F401
+from kochat.engine.rank_rows import gather_rows
+from kochat.engine.run_record import fingerprint, run_record
+from kochat.engine.stage import Stage
+from kochat.engine.stage_module import StageModule
 from kochat.errors import UserError
-from kochat.stages.ppo.data import PromptDataModule  # noqa: F401
-from kochat.stages.ppo.module import PPOModule  # noqa: F401
-from kochat.stages.pretrain.data import CorpusDataModule  # noqa: F401
-from kochat.stages.pretrain.module import PretrainModule  # noqa: F401
-from kochat.stages.reward_model.data import PreferenceDataModule  # noqa: F401
-from kochat.stages.reward_model.module import RewardModule
-from kochat.stages.reward_model.preference_scores import PreferenceScores  # noqa: F401
-from kochat.stages.reward_model.reward_evaluation import RewardEvaluation  # noqa: F401
-from kochat.stages.sft.data import SFTDataModule  # noqa: F401
-from kochat.stages.sft.module import BaselineModule
+from kochat.runs import DONE_FILE, EXPORT_DIR, RunSpace, config_of, next_version, read_done
+from kochat.storage import write_json, write_jsonl
 
-_VERSION_VARIABLE = "KOCHAT_RUN_VERSION"  # set by the first rank, inherited by the ranks that Lightning launches
 _EXPECTED_WARNINGS = (
     ".*args parameter is intended to run from within Python.*",  # the study gives its runs' arguments itself
     ".*does not have many workers.*",  # batches are cheap to make beside a step
@@ -48,7 +51,6 @@ _EXPECTED_WARNINGS = (
     ".*is_gradient_checkpointing. is deprecated.*",  # PEFT asks transformers by its old name
     ".*isinstance.treespec, LeafSpec.*",
 )
-_NO_PART_OF_A_RUN = ("config", "study", "logs_dir", "skip_finished", "ckpt_path", "verbose")
 
 
 class AlreadyFinished(Exception):
@@ -71,15 +73,13 @@ class KochatCLI(LightningCLI):
 
     Args:
         args: command-line arguments, without the program's name.
-        stack: closed when the command is done; leaves the run space.
     """
 
-    def __init__(self, args: ArgsType, stack: ExitStack) -> None:
-        self._stack = stack
+    def __init__(self, args: ArgsType) -> None:
         self._started = time.perf_counter()
         super().__init__(
-            ChatModule,
-            ChatDataModule,
+            StageModule,
+            StageDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
@@ -108,11 +108,11 @@ class KochatCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Name the run and enter its run space, so that run names in the config resolve."""
+        """Name the run, and say where runs are looked up."""
         options = self.config[self.subcommand]
         configs = options.get("config") or []
         self.name = options.name or (Path(str(configs[0])).stem if configs else "run")
-        self._stack.enter_context(runs.run_space(options.logs_dir, options.study))
+        self.space = RunSpace(Path(options.logs_dir), options.study)
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; what their constructors say about a value is the user's to mend."""
@@ -123,7 +123,8 @@ class KochatCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Check all inputs before a weight is touched, then build the trainer with the run's loggers."""
-        self.fingerprint = self._fingerprint()
+        config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))[self.subcommand]
+        self.fingerprint = fingerprint(str(self.subcommand), config, self.model, self.datamodule, self.space)
         if self.config[self.subcommand].skip_finished:
             self._stop_if_finished()
         self._check_inputs()
@@ -137,15 +138,15 @@ class KochatCLI(LightningCLI):
     # Inputs
 
     def _check_inputs(self) -> None:
-        """List all missing inputs together, each with the command that makes it."""
+        """List all missing inputs together, each with the command that makes it; then tell the module where its models are."""
         self._check_subcommand()
         trained = self._trained_run() if self._needs_trained() else None
         sources = {} if trained else self.model.sources()
-        problems = [problem for field, value in sources.items() if (problem := runs.missing_source(field, value))]
+        problems = [problem for field, value in sources.items() if (problem := self.space.missing_source(field, value))]
         if self._needs_trained() and trained is None:
             problems.append(
-                f"no finished run {self.name!r} under {runs.current_space().folder(self.name)}; "
-                f"make it with: python -m kochat fit --config {runs.config_of(self.name)}"
+                f"no finished run {self.name!r} under {self.space.folder(self.name)}; "
+                f"make it with: python -m kochat fit --config {config_of(self.name)}"
             )
         problems += self.datamodule.missing_inputs()
         checkpoint = self.config[self.subcommand].get("ckpt_path")
@@ -153,14 +154,15 @@ class KochatCLI(LightningCLI):
             problems.append(f"ckpt_path: no checkpoint {str(checkpoint)!r}; give a file under a run's checkpoints/")
         if problems:
             raise UserError("; ".join(problems))
-        self.model.trained_export = trained
+        self.model.inputs = Inputs(self.space, trained)
 
     def _check_subcommand(self) -> None:
-        if isinstance(self.model, BaselineModule) and self.subcommand == "fit":
-            raise UserError(f"the baseline is not trained: python -m kochat test --config {runs.config_of(self.name)}")
-        if isinstance(self.model, RewardModule) and self.subcommand == "predict":
-            raise UserError("predict: a reward model answers no prompts; test scores its held-out records")
-
+        """Refuse what this stage, or this precision, cannot do."""
+        stage = self.model.stage
+        if not stage.trains and self.subcommand == "fit":
+            raise UserError(f"the {stage.name} is not trained: python -m kochat test --config {config_of(self.name)}")
+        if not stage.answers and self.subcommand == "predict":
+            raise UserError(f"predict: {type(self.model).__name__} answers no prompts; use test")
         if str(self._get(self.config_init, "trainer").get("precision")) == "16-true":
             raise UserError(
                 "trainer.precision=16-true overflows in float16 weights; give 16-mixed, bf16-mixed or 32-true"
@@ -168,50 +170,47 @@ class KochatCLI(LightningCLI):
 
     def _needs_trained(self) -> bool:
         """Tell whether the subcommand wants trained weights."""
-        return self.subcommand != "fit" and not isinstance(self.model, BaselineModule)
+        return self.subcommand != "fit" and self.model.stage.trains
 
     def _trained_run(self) -> Path | None:
         """Find the newest finished export of this config."""
-        run = runs.newest_finished(self.name)
-        return run / runs.EXPORT_DIR if run and (run / runs.EXPORT_DIR).is_dir() else None
+        run = self.space.newest_finished(self.name)
+        return run / EXPORT_DIR if run and (run / EXPORT_DIR).is_dir() else None
 
     # Folder and loggers
 
     def _folder_name(self) -> str:
-        """Choose the run's folder: version_N for what makes a model (or the baseline), else one named after the subcommand."""
-        folder = runs.current_space().folder(self.name)
-        if self.subcommand != "fit" and self._needs_trained():
+        """Choose the run's folder: version_N for what makes a model (or the baseline), else one named after the subcommand.
+
+        Each rank chooses for itself, but the first alone writes, and tells the others by `Trainer.log_dir`.
+        """
+        folder = self.space.folder(self.name)
+        if self._needs_trained():
             return f"{self.subcommand}_{len(list(folder.glob(f'{self.subcommand}_*')))}"
-        return f"version_{runs.next_version(folder)}"
+        return f"version_{next_version(folder)}"
 
     def _loggers(self) -> list[Any]:
-        """Log to TensorBoard and to metrics.csv, in one folder on all ranks."""
-        folder = runs.current_space().folder(self.name)
-        version = os.environ.get(_VERSION_VARIABLE) or self._folder_name()
-        os.environ[_VERSION_VARIABLE] = version
-        self._stack.callback(os.environ.pop, _VERSION_VARIABLE, None)
-        place: dict[str, Any] = {"save_dir": str(folder.parent), "name": folder.name, "version": version}
+        """Log to TensorBoard and to metrics.csv, in one folder."""
+        folder = self.space.folder(self.name)
+        place: dict[str, Any] = {"save_dir": str(folder.parent), "name": folder.name, "version": self._folder_name()}
         return [TensorBoardLogger(**place, default_hp_metric=False), CSVLogger(**place)]
 
     # Finished work
 
-    def _fingerprint(self) -> str:
-        """Digest everything that the run's result follows from: config, data files, and the runs that it starts from."""
-        config = self.parser.dump(self.config, skip_none=False, format="json")
-        content = {k: v for k, v in json.loads(config)[self.subcommand].items() if k not in _NO_PART_OF_A_RUN}
-        upstream = {field: _source_fingerprint(value) for field, value in self.model.sources().items()}
-        data = {path.name: sha256_of(path)[:16] for path in self.datamodule.used_files() if path.is_file()}
-        text = json.dumps([self.subcommand, content, upstream, data], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
     def _stop_if_finished(self) -> None:
-        run = runs.newest_finished(self.name)
-        if run is None or run.parent != runs.current_space().folder(self.name):  # one outside the study is another run
+        run = self.space.newest_finished(self.name)
+        if run is None or run.parent != self.space.folder(self.name):  # one outside the study is another run
             return
-        if runs.read_done(run).get("fingerprint") == self.fingerprint:
+        if read_done(run).get("fingerprint") == self.fingerprint:
             raise AlreadyFinished(run)
 
     # Subcommands
+
+    def _connect(self) -> None:
+        """Join the stage with its data, once every input is known to be there."""
+        self.model.connect(self.datamodule)
+
+    before_fit = before_validate = before_test = before_predict = _connect
 
     def after_fit(self) -> None:
         """Export the model, evaluate it on the frozen test set, and mark the run finished."""
@@ -220,18 +219,18 @@ class KochatCLI(LightningCLI):
             return
         run = Path(self.trainer.log_dir)  # type: ignore[arg-type]
         metrics = dict(self.trainer.callback_metrics)
-        if isinstance(self.model, RewardModule) and self.model.measured_at != self.trainer.global_step:
+        if not self.model.validated:
             self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
             metrics |= self.trainer.callback_metrics
         if self.trainer.is_global_zero:
-            self.model.export(run / runs.EXPORT_DIR)
+            self.model.export(run / EXPORT_DIR)
         self.trainer.strategy.barrier()
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         self._finish(run, metrics)
 
     def after_test(self) -> None:
-        """Mark a baseline's evaluation as a finished run."""
-        if isinstance(self.model, BaselineModule):
+        """Mark the evaluation of a stage that is not trained as a finished run."""
+        if not self.model.stage.trains:
             self._finish(Path(self.trainer.log_dir), {})  # type: ignore[arg-type]
 
     def after_predict(self) -> None:
@@ -253,33 +252,16 @@ class KochatCLI(LightningCLI):
         tokens = self.model.all_tokens_read()
         if not self.trainer.is_global_zero:
             return
-        metrics = metrics | dict(self.trainer.callback_metrics)
-        parameters = list(self.model.parameters())
-        done = {
-            "stage": self.model.stage,
+        made = run_record(self.trainer, self.model, metrics | dict(self.trainer.callback_metrics), tokens)
+        told = {
             "name": self.name,
             "fingerprint": self.fingerprint,
             "seconds": round(time.perf_counter() - self._started, 1),
             "seed": self.config[self.subcommand].seed_everything,
-            "steps": self.trainer.global_step,
-            "tokens": tokens,
-            "parameters": {
-                "total": sum(p.numel() for p in parameters),
-                "trainable": sum(p.numel() for p in parameters if p.requires_grad),
-            },
-            "metrics": {name: float(value) for name, value in sorted(metrics.items())},
-            "environment": environment(),
         }
         for logger in self.trainer.loggers:
             logger.finalize("success")
-        runs.write_json(run / runs.DONE_FILE, done)
-
-
-def _source_fingerprint(value: str) -> str:
-    """Digest a model input: a run's own fingerprint, or its name where there is none."""
-    source = runs.find_source(value)
-    run = source.directory.parent if source and source.directory else None
-    return str(runs.read_done(run).get("fingerprint")) if run and (run / runs.DONE_FILE).is_file() else value
+        write_json(run / DONE_FILE, {"stage": made.pop("stage"), **told, **made})
 
 
 def run_subcommand(args: list[str]) -> Path | None:
@@ -291,17 +273,77 @@ def run_subcommand(args: list[str]) -> Path | None:
         UserError: for anything wrong in the arguments, the configs or the inputs.
     """
     _quiet_libraries()
-    with ExitStack() as stack:
-        try:
-            cli = KochatCLI(args, stack)
-        except AlreadyFinished as finished:
-            return finished.run
-        except ArgumentError as error:
-            raise UserError(explain(str(error), args)) from error
-        except MisconfigurationException as error:
-            raise UserError(f"trainer: {error}") from error
-        log_dir = cli.trainer.log_dir
-        return Path(log_dir) if log_dir and cli.trainer.is_global_zero else None
+    try:
+        cli = KochatCLI(args)
+    except AlreadyFinished as finished:
+        return finished.run
+    except ArgumentError as error:
+        raise UserError(explain(str(error), args)) from error
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {error}") from error
+    log_dir = cli.trainer.log_dir
+    return Path(log_dir) if log_dir and cli.trainer.is_global_zero else None
+
+
+@dataclass(frozen=True)
+class ParsedRun:
+    """What a command line says, before anything is made of it.
+
+    Args:
+        config: the subcommand's whole config with all defaults, as nested plain values; model inputs stay `ModelSource`.
+        module_class: the class of the model.
+        stage: its stage.
+    """
+
+    config: dict[str, Any]
+    module_class: type[StageModule]
+    stage: Stage
+
+
+class _ParserMade(Exception):
+    """Carries the parser out of LightningCLI's constructor."""
+
+    def __init__(self, parser: LightningArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+class _ParserOnly(KochatCLI):
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        raise _ParserMade(parser)
+
+
+@cache
+def _parser() -> LightningArgumentParser:
+    """Build the parser of all subcommands once: building takes longer than parsing."""
+    try:
+        _ParserOnly([])
+    except _ParserMade as made:
+        return made.parser
+    raise RuntimeError("LightningCLI parsed nothing")
+
+
+def parse_run(args: list[str]) -> ParsedRun:
+    """Parse ``fit``, ``validate``, ``test`` or ``predict`` and its configs without making or loading anything.
+
+    Raises:
+        UserError: for anything wrong in the arguments or the configs.
+    """
+    try:
+        parsed = _parser().parse_args(args)
+    except ArgumentError as error:
+        raise UserError(explain(str(error), args)) from error
+    config = _plain(parsed[parsed.subcommand].as_dict())
+    package, _, name = config["model"]["class_path"].rpartition(".")
+    module_class = getattr(import_module(package), name)
+    return ParsedRun(config, module_class, module_class.stage)
+
+
+def _plain(value: Any) -> Any:
+    """Leave out what jsonargparse notes about where a part of a config came from."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if not key.startswith("__")}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _quiet_libraries() -> None:

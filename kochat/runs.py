@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,37 +21,6 @@ EXAMPLES = "example"
 _VERSION = re.compile(r"version_(\d+)$")
 
 
-@dataclass(frozen=True)
-class RunSpace:
-    """The folder that runs live in, and the study that this process works for."""
-
-    logs_dir: Path = Path("lightning_logs")
-    study: str | None = None
-
-    def folder(self, name: str) -> Path:
-        """Return the folder of all versions of the run ``name``."""
-        return self.logs_dir / self.study / name if self.study else self.logs_dir / name
-
-
-_SPACE: ContextVar[RunSpace | None] = ContextVar("kochat_run_space", default=None)
-
-
-def current_space() -> RunSpace:
-    """Return the run space of this process."""
-    return _SPACE.get() or RunSpace()
-
-
-@contextmanager
-def run_space(logs_dir: str | Path, study: str | None = None) -> Iterator[RunSpace]:
-    """Work in ``logs_dir`` (and ``study``) for the length of the block."""
-    space = RunSpace(Path(logs_dir), study)
-    token = _SPACE.set(space)
-    try:
-        yield space
-    finally:
-        _SPACE.reset(token)
-
-
 def versions(folder: Path) -> list[Path]:
     """List the version folders of a run, oldest first."""
     found = [(int(m.group(1)), p) for p in folder.glob("version_*") if (m := _VERSION.match(p.name))]
@@ -65,16 +31,6 @@ def next_version(folder: Path) -> int:
     """Return the number that the next version of a run takes."""
     existing = versions(folder)
     return int(_VERSION.match(existing[-1].name).group(1)) + 1 if existing else 0  # type: ignore[union-attr]
-
-
-def newest_finished(name: str) -> Path | None:
-    """Return the newest finished version of the run ``name``, inside the own study first, or None."""
-    space = current_space()
-    for folder in dict.fromkeys([space.folder(name), space.logs_dir / name]):
-        finished = [path for path in versions(folder) if (path / DONE_FILE).is_file()]
-        if finished and EXAMPLES not in folder.relative_to(space.logs_dir).parts:
-            return finished[-1]
-    return None
 
 
 @dataclass(frozen=True)
@@ -90,20 +46,64 @@ class Source:
         return self.directory is None
 
 
-def find_source(value: str) -> Source | None:
-    """Resolve a stage's input: an existing directory, a finished run's name, or a hub id; None when there is none.
+@dataclass(frozen=True)
+class RunSpace:
+    """The folder that runs live in, and the study that this process works for.
 
-    A name without a slash is a run (its newest finished version that has an export); one with exactly one slash that is no
-    directory is a hub id.
+    Args:
+        logs_dir: the folder of all runs.
+        study: the study, whose runs lie in a folder of their own and are found first; None for none.
     """
-    directory = Path(value)
-    if directory.is_dir() and (os.sep in value or value.startswith(".") or (directory / "config.json").is_file()):
-        return Source(value, _model_folder(directory))
-    if "/" not in value:
-        run = newest_finished(value)
-        return Source(value, run / EXPORT_DIR) if run and (run / EXPORT_DIR).is_dir() else None
-    is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", value) and not value.startswith(".")
-    return Source(value, None) if is_hub_id else None
+
+    logs_dir: Path = Path("lightning_logs")
+    study: str | None = None
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of all versions of the run ``name``."""
+        return self.logs_dir / self.study / name if self.study else self.logs_dir / name
+
+    def newest_finished(self, name: str) -> Path | None:
+        """Return the newest finished version of the run ``name``, inside the own study first, or None."""
+        for folder in dict.fromkeys([self.folder(name), self.logs_dir / name]):
+            finished = [path for path in versions(folder) if (path / DONE_FILE).is_file()]
+            if finished and EXAMPLES not in folder.relative_to(self.logs_dir).parts:
+                return finished[-1]
+        return None
+
+    def find_source(self, value: str) -> Source | None:
+        """Resolve a stage's input: an existing directory, a finished run's name, or a hub id; None when there is none.
+
+        A name without a slash is a run (its newest finished version that has an export); one with exactly one slash that is no
+        directory is a hub id.
+        """
+        directory = Path(value)
+        if directory.is_dir() and (os.sep in value or value.startswith(".") or (directory / "config.json").is_file()):
+            return Source(value, _model_folder(directory))
+        if "/" not in value:
+            run = self.newest_finished(value)
+            return Source(value, run / EXPORT_DIR) if run and (run / EXPORT_DIR).is_dir() else None
+        is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", value) and not value.startswith(".")
+        return Source(value, None) if is_hub_id else None
+
+    def missing_source(self, field: str, value: str) -> str | None:
+        """Say what is missing behind ``value`` and the command that makes it, or None when nothing is."""
+        if self.find_source(value) is not None:
+            return None
+        if "/" in value:
+            return f"{field}: no directory {value!r}; give an existing directory, a run name or a hub id such as skt/kogpt2-base-v2"
+        where = self.folder(value)
+        return f"{field}: no finished run {value!r} under {where}; make it with: python -m kochat fit --config {config_of(value)}"
+
+    def require_source(self, field: str, value: str) -> Source:
+        """Resolve a stage's input.
+
+        Raises:
+            UserError: naming ``field``, what is missing and the command that makes it.
+        """
+        source = self.find_source(value)
+        if source is None:
+            raise UserError(self.missing_source(field, value))
+        return source
 
 
 def _model_folder(directory: Path) -> Path:
@@ -111,34 +111,9 @@ def _model_folder(directory: Path) -> Path:
     return directory / EXPORT_DIR if (directory / EXPORT_DIR).is_dir() else directory
 
 
-def missing_source(field: str, value: str) -> str | None:
-    """Say what is missing behind ``value`` and the command that makes it, or None when nothing is."""
-    if find_source(value) is not None:
-        return None
-    if "/" in value:
-        return f"{field}: no directory {value!r}; give an existing directory, a run name or a hub id such as skt/kogpt2-base-v2"
-    where = current_space().folder(value)
-    return f"{field}: no finished run {value!r} under {where}; make it with: python -m kochat fit --config {config_of(value)}"
-
-
 def config_of(name: str) -> str:
     """Return the path of the config that makes the run ``name``."""
     return f"configs/{name}.yaml"
-
-
-def require_source(field: str, value: str) -> Source:
-    """Resolve a stage's input or raise the UserError that names the remedy."""
-    source = find_source(value)
-    if source is None:
-        raise UserError(missing_source(field, value))
-    return source
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON under a temporary name, then rename: readers see the whole file or none."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def read_done(run: Path) -> dict[str, Any]:

@@ -52,10 +52,15 @@ def read_json(path: Path) -> Any:
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    """Write one JSON value a line."""
+    """Write one JSON value a line, into a folder that is made where there is none.
+
+    Raises:
+        ValueError: when a number is NaN or infinite, which JSON has no word for.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_jsonl(path: Path) -> Iterator[Any]:

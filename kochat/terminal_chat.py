@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from kochat.data.encoding import encode_prompt
-from kochat.engine.inputs import model_folder
 from kochat.errors import UserError
 from kochat.nn.decoding import GenerationSettings, decode, generate
 from kochat.nn.exports import read_info
@@ -16,25 +17,45 @@ from kochat.nn.role_loading import HostPool
 from kochat.nn.tokenizers import load_tokenizer, token_ids
 
 
-def chat(model: str, prompts: list[str] | None, temperature: float, max_new_tokens: int) -> None:
-    """Print an answer to each prompt; without ``prompts``, read them from standard input until it ends.
+@dataclass(frozen=True)
+class ChatOptions:
+    """How answers are drawn in a chat.
+
+    Args:
+        temperature: 0 answers greedily, 1 draws as the model was trained.
+        max_new_tokens: length limit of an answer, in tokens.
 
     Raises:
-        UserError: when there is no such model, or a number is out of range.
+        UserError: when a number is out of range.
     """
-    if temperature < 0:
-        raise UserError(
-            f"--temperature={temperature} is negative; 0 answers greedily, 1 draws as the model was trained"
-        )
-    if max_new_tokens < 1:
-        raise UserError(f"--max_new_tokens={max_new_tokens} leaves no room for an answer; give 1 or more")
-    folder = model_folder("model", model)
+
+    temperature: float = 0.0
+    max_new_tokens: int = 128
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that give no answer."""
+        if self.temperature < 0:
+            raise UserError(
+                f"--temperature={self.temperature} is negative; 0 answers greedily, 1 draws as the model was trained"
+            )
+        if self.max_new_tokens < 1:
+            raise UserError(f"--max_new_tokens={self.max_new_tokens} leaves no room for an answer; give 1 or more")
+
+
+def chat(folder: Path, prompts: list[str] | None, options: ChatOptions) -> None:
+    """Print an answer to each prompt; without ``prompts``, read them from standard input until it ends.
+
+    Args:
+        folder: the model's local folder.
+        prompts: what is asked; None reads lines from standard input.
+        options: how answers are drawn.
+    """
     tokenizer = load_tokenizer(folder)
     role = HostPool().load("policy", folder)
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     info = read_info(folder)
     stop_ids = token_ids(tokenizer, info.stop_tokens if info else (), f"{folder}: stop_tokens")
-    settings = GenerationSettings(max_new_tokens, temperature, (tokenizer.eos_token_id, *stop_ids), pad)
+    settings = GenerationSettings(options.max_new_tokens, options.temperature, (tokenizer.eos_token_id, *stop_ids), pad)
     for prompt in prompts or _typed():
         ids = torch.tensor([encode_prompt(tokenizer, prompt)])
         result = generate(role, ids, torch.ones_like(ids, dtype=torch.bool), settings)

@@ -271,7 +271,7 @@ def test_pieces_become_one_config(capsys):
     assert config["model"]["class_path"] == "kochat.stages.ppo.module.PPOModule"
     assert config["model"]["init_args"]["kl_coef"] == 0.1
     assert config["model"]["init_args"]["policy"] == "sft_lora16"
-    assert config["data"]["class_path"] == "kochat.data.PromptDataModule"
+    assert config["data"]["class_path"] == "kochat.stages.ppo.data.PromptDataModule"
     assert config["trainer"]["callbacks"][0]["class_path"] == "kochat.engine.answer_evaluation.AnswerEvaluation"
 
 

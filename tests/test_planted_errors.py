@@ -102,22 +102,22 @@ def test_lora_attached_to_fewer_layers_than_meant(base, monkeypatch):
 
 def test_masks_from_pad_ids(tmp_path, base, tokenizer, monkeypatch):
     """``ids != pad`` where pad is EOS: the EOS label goes, and the model never learns to stop."""
-    from kochat.engine.language_modelling import LanguageModelModule
+    from kochat.data.batches import TextBatch
 
-    targets = LanguageModelModule.targets
+    targets = TextBatch.targets.fget
 
-    def from_ids(self, batch):
-        return targets(self, batch) & (batch["input_ids"] != tokenizer.eos_token_id)[:, 1:]
+    def from_ids(batch):
+        return targets(batch) & (batch.input_ids != tokenizer.eos_token_id)[:, 1:]
 
-    monkeypatch.setattr(LanguageModelModule, "targets", from_ids)
+    monkeypatch.setattr(TextBatch, "targets", property(from_ids))
     turns_red(sft.test_loss_is_the_cross_entropy_of_completion_and_eos, base, tokenizer)
 
 
 def test_prompt_mask_from_pad_ids(tmp_path, base, tokenizer, monkeypatch):
     """A prompt mask that is all True where the pads hold other ids."""
-    from kochat.engine.stage_module import ChatModule
+    from kochat.data.batches import PromptBatch
 
-    monkeypatch.setattr(ChatModule, "prompt_mask", lambda self, batch: batch["input_ids"] != 9)
+    monkeypatch.setattr(PromptBatch, "mask", property(lambda batch: batch.input_ids != 9))
     turns_red(ppo.test_padding_moves_no_reward_or_value, tmp_path, base, tokenizer, 9, True)
 
 
@@ -130,18 +130,18 @@ def test_mean_of_means(tmp_path, base, tokenizer, monkeypatch, stage):
     else:
         from kochat.stages.ppo.module import PPOModule
 
-        loss = PPOModule.minibatch_losses
+        losses = PPOModule.losses
         monkeypatch.setattr(
             PPOModule,
-            "minibatch_losses",
-            lambda self, part, index, targets, share: loss(self, part, index, targets, part.mask.sum().clamp(min=1)),
+            "losses",
+            lambda self, rollout, targets, share: losses(self, rollout, targets, rollout.mask.sum().clamp(min=1)),
         )
         turns_red(accumulation.test_ppo, tmp_path, base, tokenizer, (8, 16))
 
 
 def test_answers_re_tokenised(tmp_path_factory, base, tokenizer, monkeypatch):
     """The reward model is given decoded and encoded text: other ids for most draws."""
-    room = import_module("kochat.stages.ppo.rollout")  # the package has a function of that name
+    room = import_module("kochat.stages.ppo.rollout")
     ended = room.ended
 
     def through_text(sequences, mask, stopped, eos_id):
@@ -163,17 +163,17 @@ def test_answers_re_tokenised(tmp_path_factory, base, tokenizer, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("where", ["kochat.stages.ppo.rollout", "kochat.stages.ppo.update"])
+@pytest.mark.parametrize("where", ["kochat.stages.ppo.rollout", "kochat.stages.ppo.module"])
 def test_temperature_forgotten_in_a_forward_pass(tmp_path, base, tokenizer, monkeypatch, where):
     """The reference's, or the update's, log-probabilities at temperature 1, the draw at 0.7."""
     room = import_module(where)
     logprobs = room.response_logprobs
 
     def forgetful(role, rows, mask, temperature):
-        return logprobs(role, rows, mask, 1.0 if role.name == "reference" or where.endswith("update") else temperature)
+        return logprobs(role, rows, mask, 1.0 if role.name == "reference" or where.endswith("module") else temperature)
 
     monkeypatch.setattr(room, "response_logprobs", forgetful)
-    if where.endswith("collect"):
+    if where.endswith("rollout"):
         test = ppo.test_kl_is_zero_and_the_ratio_one_before_the_first_step
         turns_red(test, tmp_path, base, tokenizer, 8, 16, 0.7)
     else:
@@ -183,19 +183,15 @@ def test_temperature_forgotten_in_a_forward_pass(tmp_path, base, tokenizer, monk
 
 def test_targets_of_other_rows(tmp_path, base, tokenizer, monkeypatch):
     """A shuffled minibatch beside the first rows' targets."""
-    from kochat.stages.ppo.module import PPOModule
+    from kochat.stages.ppo.rollout import Targets
 
-    loss = PPOModule.minibatch_losses
-    monkeypatch.setattr(
-        PPOModule,
-        "minibatch_losses",
-        lambda self, part, index, targets, share: loss(self, part, torch.arange(len(index)), targets, share),
-    )
+    rows = Targets.rows
+    monkeypatch.setattr(Targets, "rows", lambda self, index: rows(self, torch.arange(len(index))))
     turns_red(ppo.test_a_minibatchs_losses_are_those_of_its_own_rows, tmp_path, base, tokenizer)
 
 
 def test_critic_trained_on_advantages(tmp_path, base, tokenizer, monkeypatch):
-    from kochat.stages.ppo import update as room
+    from kochat import functional as room
 
     original = room.value_loss
 
@@ -219,9 +215,9 @@ def test_values_read_one_token_late(tmp_path, base, tokenizer, monkeypatch):
 
 
 def test_advantages_left_as_they_are(tmp_path, base, tokenizer, monkeypatch):
-    from kochat.stages.ppo.module import PPOModule
+    from kochat import functional
 
-    monkeypatch.setattr(PPOModule, "whiten", lambda self, advantages, mask: advantages)
+    monkeypatch.setattr(functional, "masked_whiten", lambda advantages, mask, **moments: advantages)
     turns_red(ppo.test_advantages_are_whitened_and_returns_are_not, tmp_path, base, tokenizer)
 
 
@@ -315,7 +311,7 @@ def test_packed_rows_that_are_other_rows(tmp_path, tokenizer, monkeypatch, error
         monkeypatch.setattr(packed_rows, "_common_prefix", lambda one, other: min(len(one), len(other), 3))
     else:
         monkeypatch.setattr(packed_rows.Layout, "__init__", broken)
-    turns_red(sft.test_packed_rows_cannot_see_each_other, tmp_path, tokenizer, "gpt2", "sdpa")
+    turns_red(sft.test_unpadded_rows_cannot_see_each_other, tmp_path, tokenizer, "gpt2", "sdpa")
 
 
 def test_the_policys_gradient_in_the_critic(tmp_path, base, tokenizer, monkeypatch):
@@ -324,8 +320,8 @@ def test_the_policys_gradient_in_the_critic(tmp_path, base, tokenizer, monkeypat
 
     load = room.load_roles
 
-    def shared(*args):
-        loaded = load(*args)
+    def shared(*args, **options):
+        loaded = load(*args, **options)
         return replace(loaded, critic=replace(loaded.critic, adapter="policy"))
 
     monkeypatch.setattr(room, "load_roles", shared)
@@ -346,7 +342,8 @@ def test_an_optimizer_of_all_roles(tmp_path, base, tokenizer, monkeypatch):
 
     def everything(self):
         self.requires_grad_(True)
-        return torch.optim.AdamW(self.parameters(), lr=1e-2, weight_decay=0.1)
+        groups = [{"params": list(self.parameters())}, {"params": []}]
+        return torch.optim.AdamW(groups, lr=1e-2, weight_decay=0.1)
 
     monkeypatch.setattr(PPOModule, "configure_optimizers", everything)
     monkeypatch.setattr(PPOModule, "lr_schedulers", lambda self: torch.optim.SGD([torch.zeros(1)], lr=0.0))

@@ -56,7 +56,7 @@ def read_cache(path: Path) -> Dataset:
     return Dataset.from_file(str(path))
 
 
-class Rows(TorchDataset):
+class TableRows(TorchDataset):
     """Rows of a table by lists of indices, as :class:`kochat.data.samplers.LengthBucketSampler` asks for them."""
 
     def __init__(self, table: Dataset) -> None:

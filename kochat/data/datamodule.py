@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,9 +13,9 @@ from datasets import Dataset, Features, Value
 from datasets import Sequence as ListOf
 from torch.utils.data import DataLoader
 
-from kochat.config_types import DataPath
-from kochat.data.cache import CACHE_FOLDER, Rows, digest_of, read_cache, write_cache
+from kochat.data.cache import CACHE_FOLDER, TableRows, digest_of, read_cache, write_cache
 from kochat.data.collators import Collator, PromptCollator
+from kochat.data.data_options import DataOptions, RowOptions
 from kochat.data.encoding import encode_prompts
 from kochat.data.files import TEST_FILE, remedy, sha256_of
 from kochat.data.fixed_prompts import FIXED_PROMPTS
@@ -26,86 +27,64 @@ from kochat.text.tokenizer_identity import tokenizer_digest
 
 SPLITS = ("train", "validation", "test")
 TEXT, IDS = Value("string"), ListOf(Value("int32"))
-ANSWER_FEATURES = Features({"id": TEXT, "prompt": TEXT, "reference": TEXT, "kind": TEXT, "prompt_ids": IDS})
+ANSWER_FEATURES = Features(
+    {"id": TEXT, "prompt": TEXT, "reference": TEXT, "kind": TEXT, "prompt_ids": IDS, "length": Value("int32")}
+)
 _CHUNK = 1000  # rows tokenised at once
 
 
-class ChatDataModule(L.LightningDataModule):
+@dataclass(frozen=True)
+class RowLengths:
+    """The longest rows that a DataModule's settings allow, in tokens; None where they set no bound.
+
+    Args:
+        row: prompt and completion together.
+        prompt: a prompt with its template.
+    """
+
+    row: int | None = None
+    prompt: int | None = None
+
+    def with_answer(self, max_new_tokens: int, more: int = 0) -> dict[str, int]:
+        """Return the longest prompt with its answer and ``more`` tokens, under the fields that decide it; nothing without a bound."""
+        field = "data.max_prompt_length + model.max_new_tokens" + (f" + {more}" if more else "")
+        return {} if self.prompt is None else {field: self.prompt + max_new_tokens + more}
+
+
+class StageDataModule(L.LightningDataModule):
     """Base of the DataModules: raw (v1) or cleaned (v2) files to batches.
 
     ``<data_dir>/<version>/`` holds the stage's training file, and ``<data_dir>/v2/test.jsonl`` the frozen test set of both
     versions. Cleaned files must match their manifest; of raw files what would leak the test set is left out here. Shuffling
-    follows from (seed, epoch) alone, so an epoch can be begun again.
+    follows from (seed, epoch) alone, so an epoch can be begun again. `connect` gives the tokenizer before a Trainer runs.
 
     Args:
-        data_dir: the folder of the versions.
-        version: v1 (raw) or v2 (cleaned).
-        batch_size: records a training batch and rank.
-        eval_batch_size: records a validation or test batch and rank.
-        max_length: longest prompt and completion together, in tokens; completions lose their end, never EOS.
-        max_prompt_length: longest prompt with its template, in tokens; prompts lose their end, never the response header.
-        seed: seed of the shuffle.
-        limit_train: train on at most this many records, drawn by hash; null for all.
-        limit_validation: validate on at most this many; null for all.
-        limit_test: test on at most this many (the fixed prompts not counted); null for all.
-        num_workers: processes that make batches; 0 makes them in the training process.
-        tokenizer: a tokenizer object; null takes the model's.
+        options: the settings.
     """
 
     file_name: ClassVar[str] = ""
     features: ClassVar[Features]
     collator: ClassVar[type[Collator]]
 
-    def __init__(
-        self,
-        data_dir: DataPath = DataPath("data"),  # noqa: B008 - a str, never changed
-        version: str = "v2",
-        batch_size: int = 8,
-        eval_batch_size: int = 16,
-        max_length: int = 512,
-        max_prompt_length: int = 256,
-        seed: int = 0,
-        limit_train: int | None = None,
-        limit_validation: int | None = None,
-        limit_test: int | None = None,
-        num_workers: int = 0,
-        tokenizer: Any = None,
-    ) -> None:
+    def __init__(self, options: DataOptions) -> None:
         super().__init__()
-        self.data_dir, self.version = Path(data_dir), version
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.max_length, self.max_prompt_length = max_length, max_prompt_length
-        self.seed, self.num_workers = seed, num_workers
-        self.limits = {"train": limit_train, "validation": limit_validation, "test": limit_test}
-        self._given_tokenizer = tokenizer
+        self.options = options
+        self.data_dir = Path(options.data_dir)
+        self._tokenizer: Any = None
         self._tables: dict[str, Dataset] = {}
         self._answers: dict[tuple[str, int | None], list[dict[str, Any]]] = {}
-        self._check_numbers()
-
-    def _check_numbers(self) -> None:
-        for name in ("batch_size", "eval_batch_size", "max_length", "max_prompt_length"):
-            if getattr(self, name) < 1:
-                raise UserError(f"data.{name}={getattr(self, name)} is too small; give 1 or more")
-        for split, limit in self.limits.items():
-            if limit is not None and limit < 1:
-                raise UserError(f"data.limit_{split}={limit} leaves nothing; give 1 or more, or null for all")
-        if self.max_prompt_length > self.max_length - 2:
-            raise UserError(
-                f"data.max_prompt_length={self.max_prompt_length} leaves no room for a completion and EOS in "
-                f"max_length={self.max_length}; lower one or raise the other"
-            )
 
     # Files
 
     @property
     def raw(self) -> bool:
         """Whether the training file is raw (v1), with no manifest to match."""
-        return self.version == "v1"
+        return self.options.version == "v1"
 
     @property
     def folder(self) -> Path:
         """The folder of this version's files."""
-        return self.data_dir / self.version
+        return self.data_dir / self.options.version
 
     @property
     def train_file(self) -> Path:
@@ -129,7 +108,12 @@ class ChatDataModule(L.LightningDataModule):
         """Return a message for each required file that is absent, with the command that makes it."""
         return [f"{path}: no such file; {remedy(path)}" for path in self.required_files() if not path.is_file()]
 
-    def _verify(self) -> None:
+    def check_files(self) -> None:
+        """Refuse files that are absent, or not what `clean` wrote.
+
+        Raises:
+            UserError: naming them and the command that makes them.
+        """
         missing = self.missing_inputs()
         if missing:
             raise UserError("; ".join(missing))
@@ -138,15 +122,21 @@ class ChatDataModule(L.LightningDataModule):
 
     # Preparation
 
+    def connect(self, tokenizer: Any) -> None:
+        """Take the tokenizer that texts are encoded with; call it before the module is given to a Trainer."""
+        self._tokenizer = tokenizer
+
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer that was given, else the model's."""
-        if self._given_tokenizer is not None:
-            return self._given_tokenizer
-        module = getattr(self.trainer, "lightning_module", None)
-        if module is None:
-            raise UserError(f"{type(self).__name__} has no tokenizer; give tokenizer=, or use it in a Trainer")
-        return module.tokenizer
+        """The tokenizer that `connect` gave."""
+        if self._tokenizer is None:
+            raise UserError(f"{type(self).__name__} has no tokenizer; call connect(tokenizer) before it is used")
+        return self._tokenizer
+
+    @property
+    def row_lengths(self) -> RowLengths:
+        """How long rows may be."""
+        return RowLengths(None, self.options.max_prompt_length)
 
     @property
     def pad_id(self) -> int:
@@ -163,11 +153,11 @@ class ChatDataModule(L.LightningDataModule):
 
     def cache_settings(self) -> list[Any]:
         """Return the settings that decide the cache's content."""
-        return [self.version, self.max_length, self.max_prompt_length, sorted(FIXED_PROMPTS.values())]
+        raise NotImplementedError
 
     def prepare_data(self) -> None:
         """Check the files and write the cache, in one process."""
-        self._verify()
+        self.check_files()
         write_cache(self.cache_file(), self.features, self.encoded_rows)
 
     def setup(self, stage: str) -> None:
@@ -178,7 +168,7 @@ class ChatDataModule(L.LightningDataModule):
         ids, splits = table["id"], table["split"]
         for split in SPLITS:
             chosen = [index for index, its in enumerate(splits) if its == split]
-            limit = self.limits[split]
+            limit = self.options.limits[split]
             if limit is not None and limit < len(chosen):
                 chosen = sorted(sorted(chosen, key=lambda index: ids[index])[:limit])
             self._tables[split] = table.select(chosen)
@@ -197,15 +187,15 @@ class ChatDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return shuffled training batches of this rank."""
-        return self._split_loader("train")
+        return self._split_loader("train", shuffle=True)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """Return validation batches of this rank."""
-        return self._split_loader("validation")
+        return self._split_loader("validation", shuffle=False)
 
     def test_dataloader(self) -> DataLoader:
         """Return this rank's batches of the frozen test set and the fixed prompts."""
-        return self._answers_loader(frozen_rows(self.data_dir, self.limits["test"]), shard=True)
+        return self._answers_loader(frozen_rows(self.data_dir, self.options.limits["test"]), shard=True)
 
     def predict_dataloader(self) -> DataLoader:
         """Return the batches of `test_dataloader`."""
@@ -228,38 +218,60 @@ class ChatDataModule(L.LightningDataModule):
         keep = TrainingFilter(self.data_dir, self.raw and self.test_file.exists())
         return validation_rows(self.folder, keep, limit)
 
-    def _split_loader(self, split: str) -> DataLoader:
+    def _split_loader(self, split: str, *, shuffle: bool) -> DataLoader:
         table = self._tables[split]
-        return self._loader(table, table["length"], self.collator(self.pad_id), split == "train", shard=True)
+        return self._loader(table, self.collator(self.pad_id), shuffle=shuffle, shard=True)
 
-    def _answers_loader(self, rows: Iterable[dict[str, Any]], shard: bool) -> DataLoader:
+    def _answers_loader(self, rows: Iterable[dict[str, Any]], *, shard: bool) -> DataLoader:
         rows = list(rows)
-        encoded = encode_prompts(self.tokenizer, [row["prompt"] for row in rows], self.max_prompt_length)
-        rows = [{**row, "prompt_ids": ids} for row, ids in zip(rows, encoded, strict=True)]
+        encoded = encode_prompts(self.tokenizer, [row["prompt"] for row in rows], self.options.max_prompt_length)
+        rows = [{**row, "prompt_ids": ids, "length": len(ids)} for row, ids in zip(rows, encoded, strict=True)]
         table = Dataset.from_list(rows, features=ANSWER_FEATURES)
-        return self._loader(table, list(map(len, encoded)), PromptCollator(self.pad_id), False, shard)
+        return self._loader(table, PromptCollator(self.pad_id), shuffle=False, shard=shard)
 
-    def _loader(
-        self, table: Dataset, lengths: Sequence[int], collate: Collator, shuffle: bool, shard: bool
-    ) -> DataLoader:
+    def _loader(self, table: Dataset, collate: Collator, *, shuffle: bool, shard: bool) -> DataLoader:
+        """Make the loader of a table with a column ``length``, for this rank's share or for all rows."""
         trainer = self.trainer if shard else None
         sampler = LengthBucketSampler(
-            list(lengths),
-            self.batch_size if shuffle else self.eval_batch_size,
-            self.seed,
-            shuffle,
+            list(table["length"]),
+            self.options.batch_size if shuffle else self.options.eval_batch_size,
+            self.options.seed,
+            shuffle=shuffle,
             num_replicas=trainer.world_size if trainer else 1,
             rank=trainer.global_rank if trainer else 0,
         )
         return DataLoader(
-            Rows(table),
+            TableRows(table),
             batch_size=None,  # the sampler yields whole batches
             sampler=sampler,
             collate_fn=collate,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=self.options.num_workers,
+            persistent_workers=self.options.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+class RowDataModule(StageDataModule):
+    """Base of the DataModules whose rows are a prompt and, most often, a completion.
+
+    Args:
+        options: the settings; jsonargparse takes them as keywords.
+    """
+
+    options: RowOptions
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(RowOptions(**options))
+
+    @property
+    def row_lengths(self) -> RowLengths:
+        """How long rows and prompts may be."""
+        return RowLengths(self.options.max_length, self.options.max_prompt_length)
+
+    def cache_settings(self) -> list[Any]:
+        """Return the settings that decide the rows."""
+        options = self.options
+        return [options.version, options.max_length, options.max_prompt_length, sorted(FIXED_PROMPTS.values())]
 
 
 def chunks(items: Iterable[Any], size: int = _CHUNK) -> Iterator[list[Any]]:

@@ -33,6 +33,7 @@ class LengthBucketSampler(DistributedSampler):
         lengths: Sequence[int],
         batch_size: int,
         seed: int = 0,
+        *,
         shuffle: bool = True,
         num_replicas: int = 1,
         rank: int = 0,

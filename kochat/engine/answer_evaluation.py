@@ -11,15 +11,16 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from kochat.engine.answering import AnsweredBatch
 from kochat.engine.markdown import markdown_table
-from kochat.engine.rank_rows import Row, gather_rows, take_shard, write_jsonl
+from kochat.engine.rank_rows import Row, gather_rows
 from kochat.errors import UserError
 from kochat.metrics.text_overlap import text_metrics
+from kochat.storage import write_jsonl
 from kochat.text.unicode_form import display
 
 SAMPLES_FILE = "samples.jsonl"
 ROW_SCORES = ("bleu", "rouge_l", "chrf")
-_OUTPUT_KEYS = ("ids", "prompts", "references", "kinds", "answers")
 
 
 class AnswerEvaluation(Callback):
@@ -27,7 +28,7 @@ class AnswerEvaluation(Callback):
 
     Validation asks ``datamodule.answers_dataloader("validation", num_validation)``, each rank a share of the prompts, and
     logs ``val/bleu``, ``val/rouge_l``, ``val/chrf`` and a text table in TensorBoard. Test takes the answers that the module's
-    ``test_step`` returns (a dict of the lists ``ids``, ``prompts``, ``references``, ``kinds``, ``answers``), logs the same
+    ``test_step`` returns (an `AnsweredBatch`), logs the same
     under ``test/`` and the whitespace-word figures as ``test/legacy_*``, and writes ``samples.jsonl`` into the run's
     folder. Prompts without a reference are asked and written, not scored.
 
@@ -59,7 +60,7 @@ class AnswerEvaluation(Callback):
                 "AnswerEvaluation finds no answers_dataloader on the datamodule; use a kochat datamodule or set "
                 "num_validation: 0"
             )
-        if asks and not hasattr(pl_module, "answer"):
+        if asks and not pl_module.stage.answers:  # type: ignore[union-attr]
             raise UserError(
                 f"AnswerEvaluation: {type(pl_module).__name__} gives no answers; remove the callback or set num_validation: 0"
             )
@@ -113,10 +114,9 @@ class AnswerEvaluation(Callback):
         loader = trainer.datamodule.answers_dataloader("validation", self.num_validation)  # type: ignore[attr-defined]
         with evaluating(pl_module):
             for batch in loader:
-                shard = take_shard(batch, trainer.global_rank, trainer.world_size)
-                if shard["ids"]:
-                    answers = pl_module.answer(trainer.strategy.batch_to_device(shard))  # type: ignore[operator]
-                    rows += rows_of({**shard, "answers": answers})
+                shard = batch.shard(trainer.global_rank, trainer.world_size)
+                if shard.ids:
+                    rows += rows_of(pl_module.answered(trainer.strategy.batch_to_device(shard)))  # type: ignore[operator]
         return rows
 
     def _show(self, trainer: Trainer, rows: list[Row]) -> None:
@@ -131,22 +131,16 @@ class AnswerEvaluation(Callback):
                 logger.experiment.add_text("val/answers", markdown_table(header, cells), trainer.global_step)
 
 
-def rows_of(outputs: Any) -> list[Row]:
-    """Turn a batch's lists into one row an answer, texts in display form.
-
-    Raises:
-        UserError: The module's ``test_step`` returned something else.
-    """
-    if not isinstance(outputs, dict) or not set(_OUTPUT_KEYS) <= set(outputs):
-        raise UserError(f"AnswerEvaluation needs a test_step that returns a dict of {', '.join(_OUTPUT_KEYS)}")
-    columns = zip(*(outputs[key] for key in _OUTPUT_KEYS), strict=True)
+def rows_of(batch: AnsweredBatch) -> list[Row]:
+    """Turn a batch's lists into one row an answer, texts in display form."""
+    columns = zip(batch.ids, batch.prompts, batch.references, batch.kinds, batch.answers, strict=True)
     return [
         {"id": id_, "prompt": prompt, "reference": reference, "answer": display(answer), "kind": kind, "scores": {}}
         for id_, prompt, reference, kind, answer in columns
     ]
 
 
-def score_rows(rows: list[Row], legacy: bool) -> dict[str, float]:
+def score_rows(rows: list[Row], *, legacy: bool) -> dict[str, float]:
     """Score the rows that have a reference: fill in their ``scores``, return the corpus figures (none without such a row)."""
     scored = [row for row in rows if row["reference"] is not None]
     if not scored:

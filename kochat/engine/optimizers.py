@@ -1,16 +1,22 @@
-"""Muon for the matrices of a model trained from scratch, AdamW for the rest, as one optimizer that Lightning can step."""
+"""Optimizers and their schedules: AdamW, and Muon beside it for models that are trained from scratch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
+import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 
+from kochat.engine.common_options import AdamWOptions
+from kochat.errors import UserError
 
-def adamw(parameters: list[Any], weight_decay: float, fused: bool = True, **options: Any) -> torch.optim.AdamW:
+
+def adamw(parameters: list[Any], weight_decay: float, *, fused: bool = True, **options: Any) -> torch.optim.AdamW:
     """Build AdamW with betas (0.9, 0.95).
 
     Args:
@@ -22,6 +28,50 @@ def adamw(parameters: list[Any], weight_decay: float, fused: bool = True, **opti
     """
     options = {"fused" if fused else "foreach": True} | options
     return torch.optim.AdamW(parameters, weight_decay=weight_decay, betas=(0.9, 0.95), **options)
+
+
+def scheduled_adamw(
+    trainer: L.Trainer, groups: list[dict[str, Any]], options: AdamWOptions
+) -> OptimizerLRSchedulerConfig:
+    """Build AdamW with linear warm-up and cosine decay over the run's steps, for Lightning to step.
+
+    Args:
+        trainer: whose precision and length decide.
+        groups: parameter groups, each with its own peak rate ``lr``.
+        options: weight decay and warm-up; the groups' rates stand.
+    """
+    fused = "mixed" not in str(trainer.precision)
+    return scheduled(trainer, adamw(groups, options.weight_decay, fused=fused), options.warmup)
+
+
+def scheduled(trainer: L.Trainer, optimizer: torch.optim.Optimizer, warmup: float) -> OptimizerLRSchedulerConfig:
+    """Give an optimizer linear warm-up over the share ``warmup`` of the run's steps, then cosine decay to a tenth."""
+    total = max(1, planned_steps(trainer))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, warmup))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def planned_steps(trainer: L.Trainer) -> int:
+    """Return how many optimizer steps the run will take.
+
+    Raises:
+        UserError: when only time bounds it: a schedule needs to know its end.
+    """
+    steps = trainer.estimated_stepping_batches
+    if math.isinf(steps):
+        raise UserError(
+            "trainer.max_epochs=-1 leaves the schedule without an end; give trainer.max_steps or max_epochs too"
+        )
+    return int(steps)
+
+
+def warmup_cosine(step: int, total: int, warmup: float) -> float:
+    """Return the factor on the learning rate: 0 -> 1 over ``warmup * total`` steps, then a half cosine down to 0.1."""
+    warm_steps = max(1, round(warmup * total))
+    if step < warm_steps:
+        return (step + 1) / warm_steps
+    progress = min(1.0, (step - warm_steps) / max(1, total - warm_steps))
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
 
 
 class MuonWithAdamW(torch.optim.Optimizer):

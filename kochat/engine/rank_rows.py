@@ -1,11 +1,8 @@
-"""Collect rows of text over ranks, and write them whole or not at all."""
+"""Collect rows of text over ranks."""
 
 from __future__ import annotations
 
-import json
-import os
 from itertools import chain, zip_longest
-from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
@@ -28,17 +25,3 @@ def gather_rows(rows: list[Row]) -> list[Row]:
     for row in in_turn:
         unique.setdefault(row["id"], row)
     return list(unique.values())
-
-
-def take_shard(batch: dict[str, Any], rank: int, world_size: int) -> dict[str, Any]:
-    """Take every ``world_size``-th row of a batch from row ``rank`` on; tensors and lists alike hold one entry a row."""
-    return {key: value[rank::world_size] for key, value in batch.items()}
-
-
-def write_jsonl(path: Path, rows: list[Row]) -> None:
-    """Write one JSON object a line under a temporary name, then rename: readers see the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    temporary.write_text("".join(lines), encoding="utf-8")
-    os.replace(temporary, path)

@@ -21,7 +21,7 @@ class TokenWindow:
         self._batches = 0
 
     def divisor(self, share: torch.Tensor) -> torch.Tensor:
-        """Add a batch of ``share`` tokens (see `ChatModule.token_share`); return what its summed loss is divided by."""
+        """Add a batch of ``share`` tokens (see `kochat.engine.ranks.count_share`); return what its summed loss is divided by."""
         if self._first is None or self._total is None:
             self._first, self._total = share, torch.zeros_like(share)
         self._total = self._total + share

@@ -23,8 +23,7 @@ def copy_export(folder: Path, out: Path, *, merge: bool) -> Path:
     Raises:
         UserError: when ``out`` is not empty.
     """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out}: is not an empty folder; give a new one with --out")
+    refuse_used_folder(out)
     if not merge or not is_adapter(folder):
         shutil.copytree(folder, out, dirs_exist_ok=True)
         return out
@@ -36,3 +35,13 @@ def copy_export(folder: Path, out: Path, *, merge: bool) -> Path:
     merged.save_pretrained(out)
     load_tokenizer(folder).save_pretrained(out)
     return out
+
+
+def refuse_used_folder(out: Path) -> None:
+    """Refuse a folder that holds something already.
+
+    Raises:
+        UserError: naming it.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out}: is not an empty folder; give a new one with --out")

@@ -220,3 +220,8 @@ def _rows_of(x: torch.Tensor, layout: Layout) -> torch.Tensor:
 
 
 AttentionInterface.register(ATTENTION, packed_attention)
+
+
+def rows_of(sequences: torch.Tensor, mask: torch.Tensor, *, unpad: bool) -> PackedRows:
+    """Lay rows out (stand-in)."""
+    return PackedRows(sequences, mask, unpad)

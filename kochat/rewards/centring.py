@@ -7,9 +7,9 @@ arXiv:2009.01325, section 3.4), the unit the spread of scores on held-out answer
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-Scores = TypeVar("Scores")  # a float, an array or a tensor
+Scores = TypeVar("Scores", bound=Any)  # a float, an array or a tensor
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Centring:
 
     def __call__(self, raw: Scores) -> Scores:
         """Return (raw - mean) / std, in the shape of ``raw``."""
-        return (raw - self.mean) / self.std  # type: ignore[operator]
+        return (raw - self.mean) / self.std
 
 
 def centring_of(reward_mean: float | None, reward_std: float | None) -> Centring | None:

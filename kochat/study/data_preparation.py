@@ -12,7 +12,8 @@ from kochat.cleaning.row_rules import load_settings
 from kochat.cleaning.workers import available_cores
 from kochat.data.files import TEST_FILE
 from kochat.errors import UserError
-from kochat.runs import Source, require_source, write_json
+from kochat.runs import RunSpace, Source
+from kochat.storage import write_json
 from kochat.study.plan import SAMPLE
 
 _ORIGIN_FILE = "origin.json"
@@ -87,7 +88,7 @@ def _load_tokenizer(source: str) -> Any:
     """
     from kochat.nn.tokenizers import load_tokenizer
 
-    found = Source(source, Path(source)) if Path(source).is_dir() else require_source("--tokenizer", source)
+    found = Source(source, Path(source)) if Path(source).is_dir() else RunSpace().require_source("--tokenizer", source)
     return load_tokenizer(found.directory or _fetch_tokenizer(source))
 
 

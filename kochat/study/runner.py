@@ -20,6 +20,7 @@ from kochat.engine.provenance import environment
 from kochat.errors import UserError
 from kochat.lightning_cli import run_subcommand
 from kochat.report.rendering import write_report
+from kochat.storage import write_json
 from kochat.study.data_preparation import prepare_study
 from kochat.study.plan import SAMPLE, PlannedRun, StudyPlan, read_plan
 from kochat.study.scoring import SAMPLES, Judge, RewardScorer, score_run
@@ -134,8 +135,7 @@ def steps_taken(plan: StudyPlan, name: str, logs_dir: Path) -> int:
     Raises:
         UserError: when it is not finished.
     """
-    with runs.run_space(logs_dir, plan.name):
-        run = runs.newest_finished(name)
+    run = runs.RunSpace(logs_dir, plan.name).newest_finished(name)
     if run is None:
         raise UserError(f"--only: a run that takes the steps of {name!r} needs that one finished; add it")
     return int(runs.read_done(run)["steps"])
@@ -194,7 +194,7 @@ def write_study_file(plan: StudyPlan, folder: Path, folders: dict[str, Path], da
         "runs": entries,
     }
     shutil.copyfile(data["summary"], folder / CLEANING)
-    runs.write_json(folder / "study.json", content)
+    write_json(folder / "study.json", content)
 
 
 def describe(name: str, path: Path, folder: Path) -> dict[str, Any]:

@@ -15,18 +15,18 @@ def test_completion_batch() -> None:
         {"id": "b", "prompt_ids": [5], "completion_ids": [0]},
     ]
     batch = CompletionCollator(pad_id=9)(rows)
-    assert batch["input_ids"].tolist() == [[5, 6, 7, 0], [5, 0, 9, 9]]
-    assert batch["lengths"].tolist() == [4, 2]
-    assert batch["prompt_lengths"].tolist() == [2, 1]
-    assert batch["ids"] == ["a", "b"]
-    assert batch["input_ids"].dtype == torch.long
+    assert batch.input_ids.tolist() == [[5, 6, 7, 0], [5, 0, 9, 9]]
+    assert batch.lengths.tolist() == [4, 2]
+    assert batch.prompt_lengths.tolist() == [2, 1]
+    assert batch.ids == ["a", "b"]
+    assert batch.input_ids.dtype == torch.long
 
 
 def test_block_batch() -> None:
     batch = BlockCollator(0)([{"id": "train-1", "input_ids": [1, 2, 3]}, {"id": "train-2", "input_ids": [4, 5]}])
-    assert batch["input_ids"].tolist() == [[1, 2, 3], [4, 5, 0]]
-    assert batch["lengths"].tolist() == [3, 2]
-    assert batch["prompt_lengths"].tolist() == [0, 0]
+    assert batch.input_ids.tolist() == [[1, 2, 3], [4, 5, 0]]
+    assert batch.lengths.tolist() == [3, 2]
+    assert batch.prompt_lengths.tolist() == [0, 0]
 
 
 def test_preference_batch_encodes_each_completion_once() -> None:
@@ -35,7 +35,7 @@ def test_preference_batch_encodes_each_completion_once() -> None:
         {"id": "b", "prompt": "q", "completions": ["4", "5", "6"], "prompt_ids": [6, 7], "completion_ids": [[0], [4, 0], [0]]},
     ]  # fmt: skip
     batch = PreferenceCollator(pad_id=9)(rows)
-    assert batch["input_ids"].tolist() == [
+    assert batch.input_ids.tolist() == [
         [5, 1, 0, 9],
         [5, 0, 9, 9],
         [5, 2, 3, 0],
@@ -43,13 +43,13 @@ def test_preference_batch_encodes_each_completion_once() -> None:
         [6, 7, 4, 0],
         [6, 7, 0, 9],
     ]
-    assert batch["lengths"].tolist() == [3, 2, 4, 3, 4, 3]
-    assert batch["prompt_lengths"].tolist() == [1, 1, 1, 2, 2, 2]
-    assert batch["pairs"].tolist() == [[0, 1], [0, 2], [1, 2], [3, 4], [3, 5], [4, 5]]
-    assert batch["grades"].tolist() == [0, 1, 2, 0, 1, 2]
-    assert batch["row"].tolist() == [0, 0, 0, 1, 1, 1]
-    assert (batch["ids"], batch["prompts"]) == (["a", "b"], ["p", "q"])
-    assert batch["completions"] == [["1", "2", "3"], ["4", "5", "6"]]
+    assert batch.lengths.tolist() == [3, 2, 4, 3, 4, 3]
+    assert batch.prompt_lengths.tolist() == [1, 1, 1, 2, 2, 2]
+    assert batch.pairs.tolist() == [[0, 1], [0, 2], [1, 2], [3, 4], [3, 5], [4, 5]]
+    assert batch.grades.tolist() == [0, 1, 2, 0, 1, 2]
+    assert batch.row.tolist() == [0, 0, 0, 1, 1, 1]
+    assert (batch.ids, batch.prompts) == (["a", "b"], ["p", "q"])
+    assert batch.completions == [["1", "2", "3"], ["4", "5", "6"]]
 
 
 def test_prompt_batch_is_padded_on_the_left() -> None:
@@ -58,9 +58,9 @@ def test_prompt_batch_is_padded_on_the_left() -> None:
         {"id": "b", "prompt": "q", "reference": None, "kind": "fixed", "prompt_ids": [4]},
     ]
     batch = PromptCollator(pad_id=9)(rows)
-    assert batch["input_ids"].tolist() == [[1, 2, 3], [9, 9, 4]]
-    assert batch["lengths"].tolist() == [3, 1]
-    assert (batch["references"], batch["kinds"]) == (["r", None], ["talk", "fixed"])
+    assert batch.input_ids.tolist() == [[1, 2, 3], [9, 9, 4]]
+    assert batch.lengths.tolist() == [3, 1]
+    assert (batch.references, batch.kinds) == (["r", None], ["talk", "fixed"])
 
 
 LENGTHS = [(7 * index) % 23 + 1 for index in range(103)]
@@ -87,8 +87,8 @@ def test_batches_hold_rows_of_like_length() -> None:
 
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_ranks_share_the_batches_evenly(shuffle: bool) -> None:
-    alone = list(LengthBucketSampler(LENGTHS, 8, 3, shuffle))
-    ranks = [list(LengthBucketSampler(LENGTHS, 8, 3, shuffle, num_replicas=2, rank=rank)) for rank in range(2)]
+    alone = list(LengthBucketSampler(LENGTHS, 8, 3, shuffle=shuffle))
+    ranks = [list(LengthBucketSampler(LENGTHS, 8, 3, shuffle=shuffle, num_replicas=2, rank=rank)) for rank in range(2)]
     assert [len(batches) for batches in ranks] == [7, 7]
     together = [batch for pair in zip(*ranks, strict=True) for batch in pair]
     assert together[:13] == alone

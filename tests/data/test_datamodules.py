@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from kochat.cleaning.cleaner import clean
+from kochat.data.batches import PreferenceBatch, PromptBatch
 from kochat.data.fixed_prompts import FIXED_PROMPTS
 from kochat.data.splits import Guard, bucket
 from kochat.errors import UserError
@@ -59,8 +60,13 @@ def data_dir(tmp_path_factory) -> Path:
     return folder
 
 
-def ready(module, stage: str = "fit"):
-    module.prepare_data()
+def connected(module, tokenizer):
+    module.connect(tokenizer)
+    return module
+
+
+def ready(module, tokenizer, stage: str = "fit"):
+    connected(module, tokenizer).prepare_data()
     module.setup(stage)
     return module
 
@@ -70,16 +76,17 @@ def batches(loader: DataLoader) -> list[dict]:
 
 
 def ids(loader: DataLoader) -> list[str]:
-    return [id_ for batch in loader for id_ in batch["ids"]]
+    return [id_ for batch in loader for id_ in batch.ids]
 
 
 def decoded_prompts(tokenizer, loaders: DataLoader | list[DataLoader]) -> list[str]:
     found = []
     for batch in chain.from_iterable(loaders if isinstance(loaders, list) else [loaders]):
-        starts = batch.get("prompt_lengths", batch["lengths"]).tolist()
-        width = batch["input_ids"].shape[1]
-        for row, prompt_length in zip(batch["input_ids"], starts, strict=True):
-            prompt = row[:prompt_length] if "prompt_lengths" in batch else row[width - prompt_length :]
+        left_padded = isinstance(batch, PromptBatch)
+        starts = (batch.lengths if left_padded else batch.prompt_lengths).tolist()
+        width = batch.input_ids.shape[1]
+        for row, prompt_length in zip(batch.input_ids, starts, strict=True):
+            prompt = row[width - prompt_length :] if left_padded else row[:prompt_length]
             text = tokenizer.decode(prompt).strip()
             found.append(text.split(":\n", 1)[1].rsplit("\n\n###", 1)[0])
     return found
@@ -88,15 +95,15 @@ def decoded_prompts(tokenizer, loaders: DataLoader | list[DataLoader]) -> list[s
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_the_reward_models_validation_brings_held_out_demonstrations(data_dir: Path, tokenizer, version: str) -> None:
     """Prompt, completion and EOS, encoded as in SFT, and the same rows as SFT's own validation."""
-    reward = ready(PreferenceDataModule(data_dir, version, tokenizer=tokenizer))
+    reward = ready(PreferenceDataModule(data_dir=data_dir, version=version), tokenizer)
     records, demonstrations = reward.val_dataloader()
-    assert "pairs" in next(iter(records))
-    sft = ready(SFTDataModule(data_dir, version, tokenizer=tokenizer))
+    assert isinstance(next(iter(records)), PreferenceBatch)
+    sft = ready(SFTDataModule(data_dir=data_dir, version=version), tokenizer)
     rows = {}
     for loader in (demonstrations, sft.val_dataloader()):
         found = set()
         for batch in loader:
-            for row, length in zip(batch["input_ids"].tolist(), batch["lengths"].tolist(), strict=True):
+            for row, length in zip(batch.input_ids.tolist(), batch.lengths.tolist(), strict=True):
                 found.add(tuple(row[:length]))
         rows[loader is demonstrations] = found
     assert rows[True]
@@ -109,14 +116,14 @@ def test_without_demonstrations_the_reward_models_validation_has_its_records_alo
 ) -> None:
     shutil.copytree(data_dir, tmp_path / "data")
     (tmp_path / "data" / "v2" / "kochatgpt_1_SFT.jsonl").unlink()
-    reward = ready(PreferenceDataModule(tmp_path / "data", tokenizer=tokenizer))
+    reward = ready(PreferenceDataModule(data_dir=tmp_path / "data"), tokenizer)
     assert len(reward.val_dataloader()) == 1
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("kind", [SFTDataModule, PreferenceDataModule, PromptDataModule])
 def test_no_stage_and_no_version_trains_on_what_is_tested(data_dir: Path, tokenizer, kind, version: str) -> None:
-    module = ready(kind(data_dir, version, tokenizer=tokenizer))
+    module = ready(kind(data_dir=data_dir, version=version), tokenizer)
     test = [json.loads(line)["prompt"] for line in (data_dir / "v2" / "test.jsonl").read_text().splitlines()]
     guard = Guard([*test, *FIXED_PROMPTS.values()])
     train = decoded_prompts(tokenizer, module.train_dataloader())
@@ -128,9 +135,9 @@ def test_no_stage_and_no_version_trains_on_what_is_tested(data_dir: Path, tokeni
 
 
 def test_sft_batch_is_prompt_completion_eos(data_dir: Path, tokenizer) -> None:
-    module = ready(SFTDataModule(data_dir, batch_size=4, tokenizer=tokenizer))
+    module = ready(SFTDataModule(data_dir=data_dir, batch_size=4), tokenizer)
     batch = next(iter(module.train_dataloader()))
-    row, start, end = batch["input_ids"][0], batch["prompt_lengths"][0], batch["lengths"][0]
+    row, start, end = batch.input_ids[0], batch.prompt_lengths[0], batch.lengths[0]
     assert tokenizer.decode(row[:start]).endswith("### Response(응답):")
     assert tokenizer.decode(row[start : end - 1]).strip().endswith("답입니다.")
     assert row[end - 1] == tokenizer.eos_token_id
@@ -138,37 +145,37 @@ def test_sft_batch_is_prompt_completion_eos(data_dir: Path, tokenizer) -> None:
 
 
 def test_long_completions_are_cut_to_max_length_with_eos(data_dir: Path, tokenizer) -> None:
-    module = ready(SFTDataModule(data_dir, "v1", max_length=140, max_prompt_length=120, tokenizer=tokenizer))
-    longest = max(batches(module.train_dataloader()), key=lambda batch: int(batch["lengths"].max()))
-    row = int(longest["lengths"].argmax())
-    assert longest["lengths"][row] == 140
-    assert longest["input_ids"][row, 139] == tokenizer.eos_token_id
+    module = ready(SFTDataModule(data_dir=data_dir, version="v1", max_length=140, max_prompt_length=120), tokenizer)
+    longest = max(batches(module.train_dataloader()), key=lambda batch: int(batch.lengths.max()))
+    row = int(longest.lengths.argmax())
+    assert longest.lengths[row] == 140
+    assert longest.input_ids[row, 139] == tokenizer.eos_token_id
 
 
 def test_preference_test_records_are_the_same_for_both_versions(data_dir: Path, tokenizer) -> None:
     held = [json.loads(x)["prompt"] for x in (data_dir / "v2" / "test_preferences.jsonl").read_text().splitlines()]
     for version in ("v1", "v2"):
-        module = ready(PreferenceDataModule(data_dir, version, tokenizer=tokenizer))
-        tested = [prompt for batch in module.test_dataloader() for prompt in batch["prompts"]]
+        module = ready(PreferenceDataModule(data_dir=data_dir, version=version), tokenizer)
+        tested = [prompt for batch in module.test_dataloader() for prompt in batch.prompts]
         assert sorted(tested) == sorted(held)
         assert {bucket(prompt) for prompt in tested} == {"test"}
     batch = next(iter(module.test_dataloader()))
-    assert batch["completions"][0] == [f"좋은 답 {batch['prompts'][0]}", "보통", "나쁜 답"]
+    assert batch.completions[0] == [f"좋은 답 {batch.prompts[0]}", "보통", "나쁜 답"]
 
 
 def test_answers(data_dir: Path, tokenizer) -> None:
-    module = PromptDataModule(data_dir, tokenizer=tokenizer)
+    module = connected(PromptDataModule(data_dir=data_dir), tokenizer)
     test = batches(module.answers_dataloader("test", 2))
-    kinds = [kind for batch in test for kind in batch["kinds"]]
+    kinds = [kind for batch in test for kind in batch.kinds]
     assert sorted(kinds) == ["fixed"] * len(FIXED_PROMPTS) + ["held_out"] * 2
-    fixed = {i: r for batch in test for i, r in zip(batch["ids"], batch["references"], strict=True) if r is None}
+    fixed = {i: r for batch in test for i, r in zip(batch.ids, batch.references, strict=True) if r is None}
     assert set(fixed) == set(FIXED_PROMPTS)
     few, more = (set(ids(module.answers_dataloader("validation", limit))) for limit in (1, 3))
     assert len(few) == 1
     assert few < more
-    other = SFTDataModule(data_dir, tokenizer=tokenizer)
+    other = connected(SFTDataModule(data_dir=data_dir), tokenizer)
     assert set(ids(other.answers_dataloader("validation", 3))) == more
-    raw = SFTDataModule(data_dir, "v1", tokenizer=tokenizer)
+    raw = connected(SFTDataModule(data_dir=data_dir, version="v1"), tokenizer)
     assert decoded_prompts(tokenizer, raw.answers_dataloader("validation", 3)) == decoded_prompts(
         tokenizer, other.answers_dataloader("validation", 3)
     )
@@ -177,14 +184,14 @@ def test_answers(data_dir: Path, tokenizer) -> None:
 
 
 def test_prompts_end_together(data_dir: Path, tokenizer) -> None:
-    module = ready(PromptDataModule(data_dir, tokenizer=tokenizer))
+    module = ready(PromptDataModule(data_dir=data_dir), tokenizer)
     for batch in module.train_dataloader():
-        assert len({tuple(row[-5:].tolist()) for row in batch["input_ids"]}) == 1
-        assert batch["references"] == [None] * len(batch["ids"])
+        assert len({tuple(row[-5:].tolist()) for row in batch.input_ids}) == 1
+        assert batch.references == [None] * len(batch.ids)
 
 
 def test_corpus_blocks_are_the_documents_joined_by_eos(data_dir: Path, tokenizer) -> None:
-    module = ready(CorpusDataModule(data_dir, block_size=32, validation_share=0.2, tokenizer=tokenizer))
+    module = ready(CorpusDataModule(data_dir=data_dir, block_size=32, validation_share=0.2), tokenizer)
     table = module._tables["train"]
     stream = [token for row in table["input_ids"] for token in row]
     documents = list(module.texts())
@@ -203,17 +210,19 @@ def test_corpus_blocks_are_the_documents_joined_by_eos(data_dir: Path, tokenizer
 def test_corpus_by_path_and_limit(data_dir: Path, tokenizer, tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl.xz"
     path.write_bytes(lzma.compress((data_dir / "v1" / "corpus.jsonl").read_bytes()))
-    module = CorpusDataModule(tmp_path / "d", path=path, limit_characters=1200, block_size=16, tokenizer=tokenizer)
+    module = connected(
+        CorpusDataModule(data_dir=tmp_path / "d", path=path, limit_characters=1200, block_size=16), tokenizer
+    )
     assert module.required_files() == [path]
-    ready(module)
+    ready(module, tokenizer)
     kept = sum(len(text) for split in ("train", "validation") for text in module.texts(split))
     assert 700 < kept < 1800
-    assert {kind for batch in module.test_dataloader() for kind in batch["kinds"]} == {"fixed"}
+    assert {kind for batch in module.test_dataloader() for kind in batch.kinds} == {"fixed"}
 
 
 def test_limits_are_stable_subsets(data_dir: Path, tokenizer) -> None:
     few, more = (
-        set(ids(ready(SFTDataModule(data_dir, limit_train=limit, tokenizer=tokenizer)).train_dataloader()))
+        set(ids(ready(SFTDataModule(data_dir=data_dir, limit_train=limit), tokenizer).train_dataloader()))
         for limit in (5, 20)
     )
     assert (len(few), len(more)) == (5, 20)
@@ -221,7 +230,7 @@ def test_limits_are_stable_subsets(data_dir: Path, tokenizer) -> None:
 
 
 def test_missing_and_changed_files_are_errors(data_dir: Path, tokenizer, tmp_path: Path) -> None:
-    module = PreferenceDataModule(tmp_path / "none", tokenizer=tokenizer)
+    module = connected(PreferenceDataModule(data_dir=tmp_path / "none"), tokenizer)
     assert [path.name for path in module.required_files()] == ["kochatgpt_2_RM.jsonl", "test.jsonl"]
     messages = module.missing_inputs()
     assert len(messages) == 2
@@ -232,7 +241,7 @@ def test_missing_and_changed_files_are_errors(data_dir: Path, tokenizer, tmp_pat
     with (tmp_path / "v2" / "kochatgpt_1_SFT.jsonl").open("a") as stream:
         stream.write('{"prompt": "새 질문", "completion": "새 답"}\n')
     with pytest.raises(UserError, match="not the file that clean wrote"):
-        SFTDataModule(tmp_path, tokenizer=tokenizer).prepare_data()
+        connected(SFTDataModule(data_dir=tmp_path), tokenizer).prepare_data()
 
 
 @pytest.mark.parametrize(
@@ -254,38 +263,37 @@ def test_no_tokenizer_is_said() -> None:
 
 
 def test_cache_is_used_and_keyed(data_dir: Path, tokenizer, monkeypatch) -> None:
-    module = ready(SFTDataModule(data_dir, tokenizer=tokenizer))
+    module = ready(SFTDataModule(data_dir=data_dir), tokenizer)
     path = module.cache_file()
     assert path.parent == data_dir / ".cache"
-    again = SFTDataModule(data_dir, tokenizer=tokenizer)
+    again = connected(SFTDataModule(data_dir=data_dir), tokenizer)
     monkeypatch.setattr(again, "encoded_rows", lambda: pytest.fail("tokenised again"))
     again.prepare_data()
-    assert SFTDataModule(data_dir, max_length=300, tokenizer=tokenizer).cache_file() != path
-    assert SFTDataModule(data_dir, "v1", tokenizer=tokenizer).cache_file() != path
+    assert connected(SFTDataModule(data_dir=data_dir, max_length=300), tokenizer).cache_file() != path
+    assert connected(SFTDataModule(data_dir=data_dir, version="v1"), tokenizer).cache_file() != path
     assert [p for p in path.parent.iterdir() if p.suffix != ".arrow"] == []
 
 
 class Probe(L.LightningModule):
     """Record which rows each rank sees; learn nothing."""
 
-    def __init__(self, tokenizer) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.tokenizer = tokenizer
         self.seen: dict[str, list[str]] = {"train": [], "val": [], "test": []}
 
     def training_step(self, batch, batch_idx):
-        self.seen["train"] += batch["ids"]
+        self.seen["train"] += batch.ids
         return self.weight.sum()
 
     def validation_step(self, batch, batch_idx):
-        self.seen["val"] += batch["ids"]
+        self.seen["val"] += batch.ids
 
     def test_step(self, batch, batch_idx):
-        self.seen["test"] += batch["ids"]
+        self.seen["test"] += batch.ids
 
     def predict_step(self, batch, batch_idx):
-        return batch["ids"]
+        return batch.ids
 
     def configure_optimizers(self):
         return torch.optim.SGD([self.weight], 0.0)
@@ -303,8 +311,8 @@ def trainer(folder: Path, **options) -> L.Trainer:
     )
 
 
-def test_under_a_trainer_with_the_models_tokenizer(data_dir: Path, tokenizer, tmp_path: Path) -> None:
-    probe, module = Probe(tokenizer), SFTDataModule(data_dir, batch_size=4)
+def test_under_a_trainer(data_dir: Path, tokenizer, tmp_path: Path) -> None:
+    probe, module = Probe(), connected(SFTDataModule(data_dir=data_dir, batch_size=4), tokenizer)
     fit = trainer(tmp_path, devices=1)
     fit.fit(probe, datamodule=module)
     half = len(probe.seen["train"]) // 2
@@ -320,14 +328,14 @@ def ddp_main(data_dir: str, out: str) -> None:
     from kochat.nn.tokenizers import train_tokenizer
     from tests.conftest import TEXTS
 
-    probe = Probe(train_tokenizer(TEXTS * 4, vocab_size=400))
+    probe, tokenizer = Probe(), train_tokenizer(TEXTS * 4, vocab_size=400)
     fit = trainer(Path(out), devices=2, strategy="ddp")
-    fit.fit(probe, datamodule=SFTDataModule(data_dir, batch_size=4))
+    fit.fit(probe, datamodule=connected(SFTDataModule(data_dir=data_dir, batch_size=4), tokenizer))
     Path(out, f"rank{fit.global_rank}.json").write_text(json.dumps(probe.seen))
 
 
 def test_two_ranks_share_the_rows(data_dir: Path, tokenizer, tmp_path: Path) -> None:
-    ready(SFTDataModule(data_dir, batch_size=4, tokenizer=tokenizer))
+    ready(SFTDataModule(data_dir=data_dir, batch_size=4), tokenizer)
     script = tmp_path / "main.py"
     script.write_text(
         "import sys\nfrom tests.data.test_datamodules import ddp_main\nif __name__ == '__main__':\n    ddp_main(*sys.argv[1:])\n"
@@ -338,6 +346,6 @@ def test_two_ranks_share_the_rows(data_dir: Path, tokenizer, tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, cwd=root, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     seen = [json.loads((tmp_path / f"rank{rank}.json").read_text())["train"] for rank in range(2)]
-    alone = ids(ready(SFTDataModule(data_dir, batch_size=4, tokenizer=tokenizer)).train_dataloader())
+    alone = ids(ready(SFTDataModule(data_dir=data_dir, batch_size=4), tokenizer).train_dataloader())
     assert set(seen[0]) | set(seen[1]) == set(alone)
     assert abs(len(seen[0]) + len(seen[1]) - 2 * len(alone)) <= 2 * 4

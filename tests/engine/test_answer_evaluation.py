@@ -11,6 +11,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kochat.engine.answer_evaluation import AnswerEvaluation, evaluating, rows_of, score_rows
+from kochat.engine.answering import AnsweredBatch
+from kochat.engine.stage import Stage
 from kochat.errors import UserError
 from kochat.metrics.text_overlap import text_metrics
 from tests.engine.toy import PROMPTS, ToyChat, ToyData, toy_trainer
@@ -122,7 +124,7 @@ def test_every_submodule_gets_its_own_mode_back_after_an_error():
 
 
 def test_without_any_reference_nothing_is_scored():
-    rows = rows_of({"ids": ["c"], "prompts": ["p"], "references": [None], "kinds": ["fixed"], "answers": ["답"]})
+    rows = rows_of(AnsweredBatch(["c"], ["p"], [None], ["fixed"], ["답"]))
     assert score_rows(rows, legacy=True) == {}
     assert rows[0]["scores"] == {}
 
@@ -136,8 +138,10 @@ def test_what_cannot_work_is_refused_before_training(tmp_path):
     loader = ToyData().train_dataloader()
     with pytest.raises(UserError, match="finds no answers_dataloader"):
         toy_trainer(tmp_path, AnswerEvaluation()).fit(ToyChat(), loader)
-    with pytest.raises(UserError, match="test_step that returns a dict of ids, prompts"):
-        rows_of({"ids": []})
+    mute = ToyChat()
+    mute.stage = Stage(name="mute", package=__name__, answers=False)
+    with pytest.raises(UserError, match="ToyChat gives no answers; remove the callback"):
+        toy_trainer(tmp_path, AnswerEvaluation()).fit(mute, ToyData())
 
 
 def fit_and_test(folder, **settings):

@@ -62,7 +62,7 @@ def test_it_trains_and_resumes_exactly():
 @pytest.mark.parametrize("fused", [True, False])
 def test_adamw_steps_as_the_plain_one(fused):
     weights = [torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2)]
-    ours = adamw([{"params": [weights[0]], "lr": 1e-2}], 0.1, fused)
+    ours = adamw([{"params": [weights[0]], "lr": 1e-2}], 0.1, fused=fused)
     plain = torch.optim.AdamW([weights[1]], lr=1e-2, weight_decay=0.1, betas=(0.9, 0.95), foreach=False, fused=False)
     for _ in range(5):
         for weight, optimizer in zip(weights, (ours, plain), strict=True):

@@ -5,14 +5,18 @@ import json
 import pytest
 import torch
 
-from kochat.engine.rank_rows import gather_rows, take_shard, write_jsonl
+from kochat.data.batches import PromptBatch
+from kochat.engine.rank_rows import gather_rows
+from kochat.storage import write_jsonl
 
 
 def test_shards_of_a_batch_share_its_rows():
-    batch = {"ids": ["a", "b", "c"], "input_ids": torch.tensor([[1], [2], [3]])}
-    shards = [take_shard(batch, rank, 2) for rank in range(2)]
-    assert [shard["ids"] for shard in shards] == [["a", "c"], ["b"]]
-    assert [shard["input_ids"].tolist() for shard in shards] == [[[1], [3]], [[2]]]
+    ids, texts = torch.tensor([[1], [2], [3]]), ["x", "y", "z"]
+    batch = PromptBatch(ids, torch.ones(3, dtype=torch.long), ["a", "b", "c"], texts, [None] * 3, ["talk"] * 3)
+    shards = [batch.shard(rank, 2) for rank in range(2)]
+    assert [shard.prompts for shard in shards] == [["x", "z"], ["y"]]
+    assert [shard.ids for shard in shards] == [["a", "c"], ["b"]]
+    assert [shard.input_ids.tolist() for shard in shards] == [[[1], [3]], [[2]]]
 
 
 def test_the_first_row_of_an_id_stands():

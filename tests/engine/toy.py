@@ -4,6 +4,10 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
+from kochat.data.batches import PromptBatch
+from kochat.engine.answering import AnsweredBatch
+from kochat.engine.stage import Stage
+
 PROMPTS = [
     {"id": "a", "prompt": "수도는?", "reference": "서울이에요", "kind": "trained", "answer": "서울이에요"},
     {"id": "b", "prompt": "인사해 줘", "reference": "안녕하세요", "kind": "talk", "answer": "안녕"},
@@ -21,8 +25,8 @@ ANSWERS = {row["prompt"]: row["answer"] for row in PROMPTS}
 
 
 def collate(rows):
-    batch = {f"{key}s": [row[key] for row in rows] for key in ("id", "prompt", "reference", "kind")}
-    return batch | {"input_ids": torch.zeros(len(rows), 3, dtype=torch.long)}
+    texts = {f"{key}s": [row[key] for row in rows] for key in ("id", "prompt", "reference", "kind")}
+    return PromptBatch(torch.zeros(len(rows), 3, dtype=torch.long), torch.full((len(rows),), 3), **texts)
 
 
 class ToyData(L.LightningDataModule):
@@ -43,6 +47,8 @@ class ToyData(L.LightningDataModule):
 class ToyChat(L.LightningModule):
     """The policy is one weight; `dropout` is a role that is held in evaluation mode while the policy trains."""
 
+    stage = Stage(name="toy", package=__name__)
+
     def __init__(self, learning_rate=0.1):
         super().__init__()
         self.policy = torch.nn.Linear(1, 1)
@@ -56,13 +62,13 @@ class ToyChat(L.LightningModule):
     def validation_step(self, batch, batch_idx):
         pass
 
-    def answer(self, batch):
-        self.calls.append((batch["ids"], self.policy.training, torch.is_grad_enabled()))
-        return [ANSWERS[prompt] for prompt in batch["prompts"]]
+    def answered(self, batch):
+        self.calls.append((batch.ids, self.policy.training, torch.is_grad_enabled()))
+        answers = [ANSWERS[prompt] for prompt in batch.prompts]
+        return AnsweredBatch(batch.ids, batch.prompts, batch.references, batch.kinds, answers)
 
     def test_step(self, batch, batch_idx):
-        texts = {key: batch[key] for key in ("ids", "prompts", "references", "kinds")}
-        return texts | {"answers": self.answer(batch)}
+        return self.answered(batch)
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=self.learning_rate)

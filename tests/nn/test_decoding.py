@@ -20,8 +20,8 @@ def role(base):
 
 def prompts(tokenizer, width=0):
     batch = prompt_batch(tokenizer, width=width)
-    columns = torch.arange(batch["input_ids"].shape[1]).flip(0)
-    return batch["input_ids"], columns < batch["lengths"].unsqueeze(1)
+    columns = torch.arange(batch.input_ids.shape[1]).flip(0)
+    return batch.input_ids, columns < batch.lengths.unsqueeze(1)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "llama", "qwen2"])

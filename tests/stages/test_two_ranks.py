@@ -59,9 +59,6 @@ class SavedPPO(Saved, PPOModule):
         assert len(set(everything.mask[0::2].sum(1).tolist()) | set(everything.mask[1::2].sum(1).tolist())) > 1
         return everything.rows(torch.arange(4)[rank::ranks])
 
-    def minibatches(self, rows):
-        return [torch.arange(rows)]
-
     def on_before_optimizer_step(self, optimizer):
         self.keep()
 
@@ -104,10 +101,10 @@ class UnevenPPO(PPOModule):
 
     target = ""
 
-    def minibatch_loss(self, part, index, targets, share):
-        loss, statistics = super().minibatch_loss(part, index, targets, share)
-        statistics["approx_kl"] = torch.tensor(3.0 * self.global_rank)
-        return loss, statistics
+    def losses(self, rollout, targets, share):
+        (policy_loss, statistics), critic = super().losses(rollout, targets, share)
+        yield policy_loss, statistics | {"approx_kl": torch.tensor(3.0 * self.global_rank)}
+        yield critic
 
     def on_train_batch_end(self, *args):
         torch.save(self.trainer.global_step, f"{self.target}.{self.global_rank}")

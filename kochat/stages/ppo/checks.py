@@ -7,12 +7,15 @@ mean absolute difference: `tolerance`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
+from kochat.data.batches import PromptBatch
 from kochat.errors import UserError
 from kochat.nn.decoding import Generation, GenerationSettings, generate
-from kochat.stages.ppo.ppo_roles import PPORoles
-from kochat.stages.ppo.rollout import Rollout, score_generation
+from kochat.stages.ppo.models import PPORoles
+from kochat.stages.ppo.rollout import Rollout, score_answers
 
 ROWS, PROMPT, TOKENS, PADS = 4, 32, 8, 3
 # Mean absolute difference in nats, or in score. At KoGPT2's shape (python -m benchmarks.tolerances) rounding makes 1.2e-6 in
@@ -28,40 +31,51 @@ def tolerance(precision: str) -> float:
 @torch.no_grad()
 def check_roles(
     roles: PPORoles,
-    input_ids: torch.Tensor,
-    prompt_mask: torch.Tensor,
+    prompts: PromptBatch,
     settings: GenerationSettings,
     limit: float,
+    *,
     at_start: bool,
-    packing: bool = True,
+    unpad: bool = True,
 ) -> None:
     """Stop a run whose roles would make PPO's ratio, KL or reward wrong.
 
     Args:
         roles: all roles.
-        input_ids: (b, p) prompts, padded on the left; the first few are used.
-        prompt_mask: (b, p) bool.
+        prompts: the run's own; the first few are used.
         settings: how the run samples.
-        limit: the tolerance.
+        limit: the tolerance, in nats or in score.
         at_start: the policy has not been trained yet, so its KL from the reference must be 0.
-        packing: the run's own; packed rows are held to decoding, which packs nothing.
+        unpad: the run's own; rows without padding are held to decoding, which leaves none out.
 
     Raises:
         UserError: with the cause and the remedy.
     """
-    input_ids, prompt_mask = input_ids[:ROWS, -PROMPT:], prompt_mask[:ROWS, -PROMPT:]
-    short = GenerationSettings(
-        min(TOKENS, settings.max_new_tokens), settings.temperature, settings.stop_ids, settings.pad_id
-    )
-    generator = torch.Generator(input_ids.device).manual_seed(0)
-    drawn = generate(roles.policy, input_ids, prompt_mask, short, generator)
-    rollout = score_generation(roles, input_ids, prompt_mask, drawn, short, packing)
+    prompts = first_prompts(prompts)
+    short = replace(settings, max_new_tokens=min(TOKENS, settings.max_new_tokens))
+    generator = torch.Generator(prompts.input_ids.device).manual_seed(0)
+    drawn = generate(roles.policy, prompts.input_ids, prompts.mask, short, generator)
+    rollout = score_answers(roles, prompts, drawn, short, unpad=unpad)
     check_finite(rollout)
-    check_repeatable(rollout, score_generation(roles, input_ids, prompt_mask, drawn, short, packing), limit)
+    check_repeatable(rollout, score_answers(roles, prompts, drawn, short, unpad=unpad), limit)
     check_generation(drawn, rollout, limit)
-    check_padding(roles, input_ids, prompt_mask, drawn, short, rollout, limit)
+    check_padding(rollout, score_answers(roles, more_padded(prompts, short.eos_id), drawn, short, unpad=False), limit)
     if at_start:
         check_reference(rollout, limit)
+
+
+def first_prompts(prompts: PromptBatch) -> PromptBatch:
+    """Return the last `PROMPT` tokens of the first `ROWS` prompts."""
+    return replace(
+        prompts, input_ids=prompts.input_ids[:ROWS, -PROMPT:], lengths=prompts.lengths[:ROWS].clamp(max=PROMPT)
+    )
+
+
+def more_padded(prompts: PromptBatch, eos_id: int) -> PromptBatch:
+    """Return prompts with `PADS` more pads before them, all pads holding EOS."""
+    pads = prompts.input_ids.new_full((len(prompts.input_ids), PADS), eos_id)
+    padded = torch.cat([pads, torch.where(prompts.mask, prompts.input_ids, eos_id)], dim=1)
+    return replace(prompts, input_ids=padded)
 
 
 def check_finite(rollout: Rollout) -> None:
@@ -94,20 +108,8 @@ def check_generation(drawn: Generation, rollout: Rollout, limit: float) -> None:
         )
 
 
-def check_padding(
-    roles: PPORoles,
-    input_ids: torch.Tensor,
-    prompt_mask: torch.Tensor,
-    drawn: Generation,
-    settings: GenerationSettings,
-    rollout: Rollout,
-    limit: float,
-) -> None:
-    """Refuse roles whose numbers move when more padding, with EOS in it, stands before the prompts."""
-    pads = input_ids.new_full((len(input_ids), PADS), settings.eos_id)
-    wide_ids = torch.cat([pads, torch.where(prompt_mask, input_ids, settings.eos_id)], dim=1)
-    wide_mask = torch.cat([torch.zeros_like(pads, dtype=torch.bool), prompt_mask], dim=1)
-    wide = score_generation(roles, wide_ids, wide_mask, drawn, settings, packing=False)
+def check_padding(rollout: Rollout, wide: Rollout, limit: float) -> None:
+    """Refuse roles whose numbers move when more padding, with EOS in it, stands before the prompts (``wide``)."""
     for name, (narrow, padded) in _outputs(rollout, wide).items():
         if (distance := _distance(narrow, padded)) > limit:
             raise UserError(

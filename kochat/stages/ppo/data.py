@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from datasets import Features, Value
+from datasets import Features
 
 from kochat.data.collators import PromptCollator
-from kochat.data.datamodule import ANSWER_FEATURES, TEXT, ChatDataModule, chunks
+from kochat.data.datamodule import ANSWER_FEATURES, TEXT, RowDataModule, chunks
 from kochat.data.encoding import encode_prompts
 from kochat.data.files import PROMPT_FILE
 from kochat.data.records import PromptRecord, read_records
 
 
-class PromptDataModule(ChatDataModule):
+class PromptDataModule(RowDataModule):
     """Left-padded batches of prompts without references, from kochatgpt_3_PPO.jsonl.
 
     Validation is the validation split of the same file; test batches are prompts of the frozen test set. `batch_size`
@@ -22,7 +22,7 @@ class PromptDataModule(ChatDataModule):
     """
 
     file_name = PROMPT_FILE
-    features: ClassVar[Features] = Features({**ANSWER_FEATURES, "split": TEXT, "length": Value("int32")})
+    features: ClassVar[Features] = Features({**ANSWER_FEATURES, "split": TEXT})
     collator = PromptCollator
 
     def encoded_rows(self) -> Iterator[dict[str, Any]]:
@@ -30,7 +30,9 @@ class PromptDataModule(ChatDataModule):
         keep = self.training_filter()
         for chunk in chunks(read_records(self.train_file, PromptRecord)):
             kept = [(record, split) for record in chunk if (split := keep.split(record.prompt))]
-            prompts = encode_prompts(self.tokenizer, [record.prompt for record, _ in kept], self.max_prompt_length)
+            prompts = encode_prompts(
+                self.tokenizer, [record.prompt for record, _ in kept], self.options.max_prompt_length
+            )
             for (record, split), prompt_ids in zip(kept, prompts, strict=True):
                 yield {
                     "id": record.key,

@@ -1,8 +1,7 @@
-"""Load the roles of a PPO run, and refuse those that do not belong together."""
+"""The models of a PPO run: load them, and refuse those that do not belong together."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,33 @@ from kochat.nn.exports import ExportInfo, read_info, template_digest
 from kochat.nn.role_loading import HostPool
 from kochat.nn.roles import Role
 from kochat.nn.tokenizers import load_tokenizer
-from kochat.stages.ppo.ppo_roles import PPORoles, RewardModel
+from kochat.rewards.reward_models import RewardModel, export_centring, load_reward_model
 from kochat.text.tokenizer_identity import tokenizer_digest
+
+
+@dataclass(frozen=True)
+class PPORoles:
+    """The models of a PPO run.
+
+    Args:
+        policy: the language model that is trained.
+        reference: the frozen SFT model that the policy began as.
+        critic: the value model that is trained.
+        reward_models: the frozen reward models; with more than one the reward is the mean of their centred scores.
+    """
+
+    policy: Role
+    reference: Role
+    critic: Role
+    reward_models: tuple[RewardModel, ...]
+
+    def all(self) -> list[Role]:
+        """List every role."""
+        return [self.policy, self.reference, self.critic, *(model.role for model in self.reward_models)]
+
+    def frozen(self) -> list[Role]:
+        """List the roles that are never trained."""
+        return [self.reference, *(model.role for model in self.reward_models)]
 
 
 @dataclass(frozen=True)
@@ -34,13 +58,13 @@ class PPOSources:
     reward_models: dict[str, Path]
 
 
-def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, scale: bool) -> PPORoles:
+def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, *, scale_reward: bool) -> PPORoles:
     """Load all roles; those whose adapters sit on one base share it in memory.
 
     Args:
         sources: where they come from.
         tokenizer: the policy's.
-        scale: divide centred scores by their held-out spread.
+        scale_reward: divide centred scores by their held-out spread.
 
     Raises:
         UserError: when a model is missing, is not what its place needs, or was trained on another tokenizer or template.
@@ -52,10 +76,11 @@ def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, scale: b
     policy = pool.load("policy", sources.policy)
     reference = pool.load("reference", sources.reference)
     reward_models = []
-    for number, folder in enumerate(sources.reward_models.values()):
-        role = pool.load(f"reward_model_{number}" if number else "reward_model", folder, value=True)
-        reward_models.append(RewardModel(role, *reward_statistics(read_info(folder), scale)))
-    first = reward_models[0]
+    for number, (field, folder) in enumerate(sources.reward_models.items()):
+        name = f"reward_model_{number}" if number else "reward_model"
+        centring = export_centring(field, folder, scale=scale_reward)
+        reward_models.append(load_reward_model(pool, name, folder, centring))
+    first = reward_models[0].centring
     critic = pool.load("critic", next(iter(sources.reward_models.values())), value=True)
     critic.head = critic.head.rescaled(first.mean, first.std)  # type: ignore[union-attr]
     return PPORoles(policy, reference, critic, tuple(reward_models))
@@ -68,11 +93,6 @@ def check_reward_model(field: str, folder: Path, tokenizer: PreTrainedTokenizerF
     if digest != tokenizer_digest(tokenizer):
         raise UserError(f"{field}: {folder} uses another tokenizer than model.policy; train both on one base")
     check_template(field, folder, info)
-    if info is not None and (info.reward_mean is None or info.reward_std is None):
-        raise UserError(
-            f"{field}: {folder} was exported without a validation, so nothing says where its scores have their 0; train it again "
-            "with trainer.limit_val_batches above 0"
-        )
 
 
 def check_template(field: str, folder: Path, info: ExportInfo | None) -> None:
@@ -81,19 +101,12 @@ def check_template(field: str, folder: Path, info: ExportInfo | None) -> None:
         raise UserError(f"{field}: {folder} was trained with another prompt template; train it again")
 
 
-def reward_statistics(info: ExportInfo | None, scale: bool) -> tuple[float, float]:
-    """Return (mean, spread) by which scores are centred; (0, 1), with a warning, for reward models that kochat did not make."""
-    if info is None or info.reward_mean is None or info.reward_std is None:
-        warnings.warn(
-            "the reward model's scores are taken as they are: kochat did not make it, and nothing centres them",
-            stacklevel=2,
-        )
-        return 0.0, 1.0
-    return info.reward_mean, info.reward_std if scale else 1.0
-
-
 def train_only(module: torch.nn.Module, trained: Sequence[Role], frozen: Sequence[Role]) -> None:
-    """Make the own parameters of ``trained`` roles trainable and freeze everything else."""
+    """Make the own parameters of ``trained`` roles trainable and freeze everything else.
+
+    Raises:
+        RuntimeError: when a frozen role shares a parameter with a trained one.
+    """
     module.requires_grad_(False)
     for parameter in (parameter for role in trained for parameter in role.parameters()):
         parameter.requires_grad_(True)

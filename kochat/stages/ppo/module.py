@@ -1,288 +1,252 @@
 """PPO: raise the reward model's score of sampled answers while staying near the SFT model.
 
-Schulman et al. 2017 (arXiv:1707.06347) as used for language models by Ziegler et al. 2019 (arXiv:1909.08593) and Ouyang et al. 2022
-(arXiv:2203.02155): a per-token KL penalty against the frozen SFT model, the score on the last token, GAE, clipped policy and value
-losses over several epochs of minibatches. Left out: top-k/top-p sampling (its log-probabilities would not be those of the
-draw) and a pretraining-loss mix.
+Read it from `PPOModule.training_step` down: rollout -> targets -> update -> log. Schulman et al. 2017 (arXiv:1707.06347), as used
+for language models by Ziegler et al. 2019 (arXiv:1909.08593) and Ouyang et al. 2022 (arXiv:2203.02155). Beside this file: options,
+models (the roles), checks (before the first step), rollout, metrics, schedule. Left out: top-k and top-p sampling, whose
+log-probabilities would not be those of the draw, and a pretraining-loss mix.
 """
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
-from kochat.config_types import ModelSource
-from kochat.engine.inputs import model_folder
-from kochat.functional import adapted_kl_coef, masked_mean, masked_whiten
-from kochat.nn.backbones import adapter_base, is_adapter
-from kochat.nn.exports import export_info, write_export
-from kochat.nn.memory import memory_table
-from kochat.stages.ppo.checks import check_roles, tolerance
-from kochat.stages.ppo.models import PPOSources, load_roles, train_only
-from kochat.stages.ppo.options import check_ppo_options
-from kochat.stages.ppo.rollout import Rollout, collect
-from kochat.stages.ppo.targets import RewardSettings, Targets, make_targets
-from kochat.stages.ppo.update import PPOUpdate
+from kochat import functional as F
+from kochat.data.batches import PromptBatch
+from kochat.engine.answering import Answering
+from kochat.engine.policy_export import write_policy
+from kochat.engine.ranks import count_share, masked_moments, rank_generator, sum_over_ranks
+from kochat.engine.stage import Stage
+from kochat.engine.stage_module import StageModule
+from kochat.nn.unpadded import rows_of
+from kochat.stages.ppo import STAGE
+from kochat.stages.ppo.checks import check_gradients, check_roles, tolerance
+from kochat.stages.ppo.metrics import Statistics, UpdateStatistics, rollout_metrics, summed, validation_metrics
+from kochat.stages.ppo.models import PPORoles, PPOSources, load_roles, train_only
+from kochat.stages.ppo.options import PPOOptions
+from kochat.stages.ppo.rollout import Rollout, Targets, response_logprobs, response_values, roll_out
+from kochat.stages.ppo.schedule import falling_adamw, minibatches
 
 
-class PPOModule(PPOUpdate):
+class PPOModule(StageModule):
     """Train a policy with PPO against a reward model.
 
     Args:
-        policy: the SFT model that the policy and the frozen reference start from: a directory, a run name or a hub id.
-        reward_model: the reward model that scores, frozen, and that the critic starts from.
-        reward_ensemble: further reward models; the reward is then the mean of all centred scores.
-        kl_coef: weight of the per-token KL penalty; with kl_target, where it begins.
-        kl_kind: its estimator: k1, k2 or k3 (Schulman, "Approximating KL divergence").
-        kl_target: KL to come to, in nats per answer, by moving kl_coef after each rollout (Ziegler et al. 2019, section 2.2);
-            null keeps kl_coef.
-        gamma: discount per token.
-        gae_lambda: GAE's lambda.
-        clip_range: the policy ratio's clip range.
-        value_clip_range: the value's clip range, in units of the reward.
-        vf_coef: weight of the value loss.
-        ppo_epochs: passes over each rollout.
-        minibatch_size: answers per optimizer step and rank.
-        gradient_accumulation: parts that a minibatch is computed in, one after the other; memory falls, the gradient stays.
-        target_kl: end a rollout's update when its policy has gone 1.5 times as far from the rollout's, in nats per token; null
-            never does.
-        learning_rate: AdamW's rate for the policy.
-        critic_learning_rate: AdamW's rate for the critic.
-        max_grad_norm: gradients are scaled down to this norm.
-        temperature: sampling temperature; log-probabilities are taken at it everywhere.
-        max_new_tokens: length limit of answers, in tokens.
-        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary; null takes the
-            policy's own.
-        missing_eos_penalty: subtracted from the score of answers that did not end by themselves.
-        length_penalty: subtracted from the score for each token of an answer.
-        disagreement_coef: subtracted from the score for each standard deviation between the reward models of an ensemble.
-        scale_reward: divide the centred score by its spread on held-out answers, so that kl_coef means the same under
-            reward models of any logit scale.
-        packing: run the roles on real tokens alone, and on prefixes that answers share once; false pads every answer to the longest.
+        options: the fields of `PPOOptions`, as keywords.
+
+    Attributes:
+        kl_weight: the weight of the KL penalty now; it begins at ``kl_coef`` and moves where there is a ``kl_target``.
+        roles: policy, reference, critic and reward models, once `configure_model` has loaded them.
     """
 
-    stage: ClassVar[str] = "ppo"
+    stage: ClassVar[Stage] = STAGE
+    roles: PPORoles
+    answering: Answering
 
-    def __init__(
-        self,
-        policy: ModelSource = ModelSource("sft_lora16"),  # noqa: B008 - a str, never changed
-        reward_model: ModelSource = ModelSource("rm_lora16"),  # noqa: B008 - a str, never changed
-        reward_ensemble: list[ModelSource] | None = None,
-        kl_coef: float = 0.1,
-        kl_kind: str = "k1",
-        kl_target: float | None = None,
-        gamma: float = 1.0,
-        gae_lambda: float = 0.95,
-        clip_range: float = 0.2,
-        value_clip_range: float = 0.2,
-        vf_coef: float = 1.0,
-        ppo_epochs: int = 4,
-        minibatch_size: int = 16,
-        gradient_accumulation: int = 1,
-        target_kl: float | None = None,
-        learning_rate: float = 1e-5,
-        critic_learning_rate: float = 1e-5,
-        max_grad_norm: float = 1.0,
-        temperature: float = 1.0,
-        max_new_tokens: int = 128,
-        stop_tokens: list[str] | None = None,
-        missing_eos_penalty: float = 1.0,
-        length_penalty: float = 0.0,
-        disagreement_coef: float = 0.0,
-        scale_reward: bool = True,
-        packing: bool = True,
-    ) -> None:
-        super().__init__(max_new_tokens, stop_tokens)
-        self.automatic_optimization = False
-        self.policy = policy
-        self.reward_model = reward_model
-        self.reward_ensemble = list(reward_ensemble or [])
-        self.kl_coef = kl_coef
-        self.kl_kind = kl_kind
-        self.kl_target = kl_target
-        self.gamma = gamma
-        self.gae_lambda = gae_lambda
-        self.clip_range = clip_range
-        self.value_clip_range = value_clip_range
-        self.vf_coef = vf_coef
-        self.ppo_epochs = ppo_epochs
-        self.minibatch_size = minibatch_size
-        self.gradient_accumulation = gradient_accumulation
-        self.target_kl = target_kl
-        self.learning_rate = learning_rate
-        self.critic_learning_rate = critic_learning_rate
-        self.max_grad_norm = max_grad_norm
-        self.temperature = temperature
-        self.missing_eos_penalty = missing_eos_penalty
-        self.length_penalty = length_penalty
-        self.disagreement_coef = disagreement_coef
-        self.scale_reward = scale_reward
-        self.packing = packing
-        self.checked = False
-        self._sampler: torch.Generator | None = None
-        check_ppo_options(self)
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.automatic_optimization = False  # `update` takes the optimizer's steps
+        self.options = PPOOptions(**options)
+        self.answering = Answering(self, self.options)
+        self.kl_weight = self.options.kl_coef
+        self._checked = False
 
-    # Models
+    # One training step: rollout -> targets -> update -> log
+
+    def training_step(self, batch: PromptBatch, batch_idx: int) -> None:
+        """Roll out on a batch of prompts, and update policy and critic on it."""
+        if not self._checked:
+            self.check_before_training(batch)
+        rollout = self.rollout(batch, self.sampler)
+        targets = self.targets(rollout)
+        statistics = self.update(rollout, targets)
+        self.tokens_read += rollout.sequence_mask.sum()
+        self.log_rollout(rollout, targets, statistics)
+        self.adapt_kl_weight(targets)
+        self.lr_schedulers().step()  # type: ignore[union-attr]
+
+    def rollout(self, batch: PromptBatch, generator: torch.Generator | None) -> Rollout:
+        """Sample an answer to each prompt, and let every role score it."""
+        settings = self.answering.settings(self.options.temperature)
+        return roll_out(self.roles, batch, settings, generator, unpad=self.options.unpad)
+
+    @torch.no_grad()
+    def targets(self, rollout: Rollout) -> Targets:
+        """Turn scores and KL into advantages, whitened over all ranks, and returns: the critic learns the true scale."""
+        options = self.options
+        kl = F.kl_estimate(rollout.old_logprobs, rollout.ref_logprobs, options.kl_kind, mask=rollout.mask)
+        scores = rollout.scores - self.penalties(rollout)
+        rewards = F.shaped_rewards(scores, kl, rollout.mask, self.kl_weight)
+        advantages, returns = F.gae(rewards, rollout.values, rollout.mask, options.gamma, options.gae_lambda)
+        mean, variance = masked_moments(self.trainer, advantages, rollout.mask)
+        whitened = F.masked_whiten(advantages, rollout.mask, mean=mean, variance=variance)
+        return Targets(whitened, returns, kl, scores)
+
+    def penalties(self, rollout: Rollout) -> torch.Tensor:
+        """Return what is taken off each score, (b,): for a missing end, for length, for the reward models' disagreement."""
+        options = self.options
+        missing_eos = options.missing_eos_penalty * (~rollout.stopped).float()
+        length = options.length_penalty * rollout.mask.sum(1)
+        return missing_eos + length + options.disagreement_coef * rollout.disagreement
+
+    def update(self, rollout: Rollout, targets: Targets) -> dict[str, float]:
+        """Take clipped steps on minibatches for several epochs; return the mean of each loss and statistic.
+
+        With ``target_kl`` it ends, on all ranks together, at the first minibatch on which the policy has gone too far, and always
+        where ``max_steps`` is reached: Lightning looks only after each rollout.
+        """
+        optimizer: Any = self.optimizers()
+        statistics = UpdateStatistics()
+        for index in minibatches(self.trainer, len(rollout.scores), self.options, self.sampler):
+            minibatch = self.accumulate_gradients(rollout, targets, index)
+            statistics.add(minibatch)
+            if self.gone_too_far(minibatch):
+                optimizer.zero_grad()
+                break
+            optimizer.step()
+            optimizer.zero_grad()
+            if 0 < self.trainer.max_steps <= self.trainer.global_step:
+                break
+        return statistics.means()
+
+    def accumulate_gradients(self, rollout: Rollout, targets: Targets, index: torch.Tensor) -> Statistics:
+        """Accumulate the gradient of the minibatch ``index`` over its parts; return its statistics.
+
+        Losses are divided by the token count of the whole minibatch over all ranks, so that neither the number of parts nor
+        that of ranks changes the gradient.
+        """
+        share = count_share(self.trainer, rollout.mask[index])
+        totals: Statistics = {}
+        for part in index.tensor_split(self.options.gradient_accumulation):
+            rows = rollout.rows(part) if len(part) else rollout.without_tokens()
+            aims = targets.rows(part if len(part) else part.new_zeros(1))
+            losses = self.losses(rows, aims, share)
+            # DDP reduces a gradient in one backward pass over all that is trained: several ranks take the sum.
+            for loss, statistics in losses if self.trainer.world_size == 1 else [summed(losses)]:
+                self.manual_backward(loss)
+                totals |= {name: totals.get(name, 0.0) + value.detach() for name, value in statistics.items()}
+        if self.trainer.global_step == 0:
+            check_gradients(self.roles)
+        return totals
+
+    def losses(
+        self, rollout: Rollout, targets: Targets, share: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, Statistics]]:
+        """Yield (policy loss, statistics) and (vf_coef * value loss, statistics), each shape: ().
+
+        The critic's graph is built only when the policy's is gone, as the two share no parameter.
+
+        Args:
+            rollout: the rows of a minibatch, or of a part of one.
+            targets: of the same rows.
+            share: what sums over tokens are divided by; see `count_share`.
+        """
+        options, mask = self.options, rollout.mask
+        rows = rows_of(rollout.sequences, rollout.sequence_mask, unpad=options.unpad)
+        logprobs = response_logprobs(self.roles.policy, rows, mask, options.temperature)
+        policy_loss, clip_fraction = F.ppo_policy_loss(
+            logprobs, rollout.old_logprobs, targets.advantages, mask, options.clip_range, num_tokens=share
+        )
+        moved = F.kl_estimate(rollout.old_logprobs, logprobs.detach(), "k3", mask=mask)
+        approx_kl = F.masked_mean(moved, mask, num_tokens=share)
+        yield policy_loss, {"policy_loss": policy_loss, "clip_fraction": clip_fraction, "approx_kl": approx_kl}
+        values = response_values(self.roles.critic, rows, mask)
+        critic_loss, clip_fraction = F.value_loss(
+            values, rollout.values, targets.returns, mask, options.value_clip_range, num_tokens=share
+        )
+        yield options.vf_coef * critic_loss, {"value_loss": critic_loss, "value_clip_fraction": clip_fraction}
+
+    def gone_too_far(self, statistics: Statistics) -> bool:
+        """Tell whether the policy is further from the rollout's than 1.5 ``target_kl``, over all ranks; every rank must ask."""
+        if self.options.target_kl is None:
+            return False
+        moved = float(sum_over_ranks(self.trainer, statistics["approx_kl"])) / self.trainer.world_size
+        return moved > 1.5 * self.options.target_kl
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the gradient's norm; Lightning calls this after fp16 gradients are unscaled."""
+        norm = torch.nn.utils.clip_grad_norm_(self.trainable_parameters(), self.options.max_grad_norm)
+        self.log("ppo/grad_norm", norm, sync_dist=True)
+
+    def adapt_kl_weight(self, targets: Targets) -> None:
+        """Move the KL's weight towards ``kl_target``, alike on all ranks."""
+        if self.options.kl_target is not None:
+            answers = sum_over_ranks(self.trainer, torch.tensor(len(targets.kl), device=targets.kl.device))
+            kl = sum_over_ranks(self.trainer, targets.kl.sum()) / answers
+            self.kl_weight = F.adapted_kl_coef(self.kl_weight, float(kl), self.options.kl_target)
+
+    def log_rollout(self, rollout: Rollout, targets: Targets, statistics: dict[str, float]) -> None:
+        """Log what docs/metrics.md defines: means over all answers, or over all generated tokens, of all ranks."""
+        rates = [group["lr"] for group in self.optimizers().param_groups]  # type: ignore[union-attr]
+        state = {"kl_coef": self.kl_weight, "learning_rate": rates[0], "critic_learning_rate": rates[1]}
+        for name, value in (statistics | state | rollout_metrics(self.trainer, rollout, targets)).items():
+            self.log(f"ppo/{name}", value, sync_dist=True, batch_size=1, prog_bar=name in ("reward", "kl"))
+
+    def validation_step(self, batch: PromptBatch, batch_idx: int) -> None:
+        """Log reward and KL of sampled answers to held-out prompts; the draw is the same at every validation."""
+        rollout = self.rollout(batch, torch.Generator(self.device).manual_seed(batch_idx))
+        for name, (value, weight) in validation_metrics(rollout, self.targets(rollout)).items():
+            self.log(f"ppo/{name}", value, sync_dist=True, batch_size=weight, prog_bar=name != "val_response_length")
+
+    # What Lightning and the command line ask for: models, optimizer, answers, checkpoints, export
 
     def sources(self) -> dict[str, str]:
         """Name the SFT model and the reward models."""
-        more = {f"model.reward_ensemble[{place}]": source for place, source in enumerate(self.reward_ensemble)}
-        return {"model.policy": self.policy, "model.reward_model": self.reward_model, **more}
+        return self.options.sources()
 
     def configure_model(self) -> None:
-        """Load all roles; those with adapters on the same base share it."""
-        if self._roles:
+        """Load all roles, those with adapters on one base sharing it; to answer, a trained policy alone."""
+        trained = self.inputs.trained  # `validate` wants it beside the roles that score it, `test` and `predict` alone
+        answers = trained is not None and self.trainer.state.fn != TrainerFn.VALIDATING
+        if self.configured or (answers and self.load_trained("policy")):
             return
-        validates = self.trained_export is not None and self.trainer.state.fn == TrainerFn.VALIDATING
-        if not validates and self.load_trained("policy"):
-            return
-        policy, *reward_models = (model_folder(field, source) for field, source in self.sources().items())
-        named = dict(zip(list(self.sources())[1:], reward_models, strict=True))
-        self.roles = load_roles(
-            PPOSources(self.trained_export or policy, policy, named), self.tokenizer, self.scale_reward
-        )
+        folders = {field: self.inputs.folder(field, source) for field, source in self.sources().items()}
+        reference = folders.pop("model.policy")
+        sources = PPOSources(trained or reference, reference, folders)
+        self.roles = load_roles(sources, self.tokenizer, scale_reward=self.options.scale_reward)
         for role in self.roles.all():
             self.adopt(role)
-        frozen = [self.roles.reference, *(model.role for model in self.roles.reward_models)]
-        train_only(self, [self.roles.policy, self.roles.critic], frozen)
-
-    def longest_rows(self, data: Any) -> dict[str, int]:
-        """Return the longest prompt with its answer and the EOS that reward models read after a cut one."""
-        return self.longest_answer(data, more=1)
-
-    def on_fit_start(self) -> None:
-        """Check that the longest answer fits, and say what the roles hold in memory."""
-        super().on_fit_start()
-        table = memory_table(self.roles.all())
-        if self.trainer.is_global_zero:
-            sys.stderr.write(f"kochat: models in memory\n{table}\n")
-        for logger in self.trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_text("ppo/memory", table)
+        train_only(self, [self.roles.policy, self.roles.critic], self.roles.frozen())
 
     def train(self, mode: bool = True) -> PPOModule:
         """Keep every role in eval mode: dropout would make the ratio differ from 1 before the first step."""
         return super().train(False)
 
-    # One step: rollout -> advantages -> update -> log
+    def longest_rows(self) -> dict[str, int]:
+        """Return the longest prompt with its answer and the EOS that reward models read after a cut one."""
+        return self.row_lengths.with_answer(self.options.max_new_tokens, more=1)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Roll out on a batch of prompts and update policy and critic on it."""
-        if not self.checked:
-            self.check_before_training(batch)
-        rollout = self.rollout(batch, self._rank_sampler())
-        self.tokens_read += rollout.sequence_mask.sum()
-        targets = self.targets(rollout)
-        losses = self.update(rollout, targets)
-        self.log_rollout(rollout, targets, losses)
-        self.adapt_kl_coef(rollout, targets)
-        self.lr_schedulers().step()  # type: ignore[union-attr]
-
-    def check_before_training(self, batch: dict[str, Any]) -> None:
+    def check_before_training(self, batch: PromptBatch) -> None:
         """Stop before the first step where a role would make ratio, KL or reward wrong."""
-        check_roles(
-            self.roles,
-            batch["input_ids"],
-            self.prompt_mask(batch),
-            self.generation_settings(self.temperature),
-            tolerance(self.trainer.precision),
-            at_start=self.trainer.global_step == 0,
-            packing=self.packing,
-        )
-        self.checked = True
+        settings, limit = self.answering.settings(self.options.temperature), tolerance(self.trainer.precision)
+        at_start = self.trainer.global_step == 0
+        check_roles(self.roles, batch, settings, limit, at_start=at_start, unpad=self.options.unpad)
+        self._checked = True
 
-    def rollout(self, batch: dict[str, Any], generator: torch.Generator | None) -> Rollout:
-        """Sample answers and score them with all roles."""
-        settings = self.generation_settings(self.temperature)
-        return collect(self.roles, batch["input_ids"], self.prompt_mask(batch), settings, generator, self.packing)
+    def on_train_start(self) -> None:
+        """Give this rank its own random state, so that ranks draw different answers."""
+        self.sampler = rank_generator(self.device, self.global_rank)
 
-    def targets(self, rollout: Rollout) -> Targets:
-        """Turn scores and KL into advantages (whitened over all ranks) and returns."""
-        settings = RewardSettings(
-            self.kl_coef,
-            self.kl_kind,
-            self.gamma,
-            self.gae_lambda,
-            self.missing_eos_penalty,
-            self.length_penalty,
-            self.disagreement_coef,
-        )
-        return make_targets(rollout, settings, self.whiten)
-
-    def whiten(self, advantages: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Whiten with the mean and variance over all ranks, so that two ranks equal one."""
-        count = self.global_sum(mask.sum()).clamp(min=1)
-        mean = self.global_sum(masked_mean(advantages, mask, num_tokens=count))
-        variance = self.global_sum(masked_mean((advantages - mean) ** 2, mask, num_tokens=count))
-        return masked_whiten(advantages, mask, mean=mean, variance=variance)
-
-    def adapt_kl_coef(self, rollout: Rollout, targets: Targets) -> None:
-        """Move kl_coef towards kl_target, alike on all ranks."""
-        if self.kl_target is not None:
-            answers = self.global_sum(torch.tensor(len(rollout.scores), device=self.device))
-            kl = self.global_sum(targets.kl.sum()) / answers
-            self.kl_coef = adapted_kl_coef(self.kl_coef, float(kl), self.kl_target)
-
-    def log_rollout(self, rollout: Rollout, targets: Targets, losses: dict[str, float]) -> None:
-        """Log what docs/metrics.md defines: means over all answers, or over all generated tokens, of all ranks."""
-        answers = self.token_share(torch.ones_like(rollout.stopped))
-        tokens = self.token_share(rollout.mask)
-        by_answer = {
-            "reward": targets.scores,
-            "raw_score": rollout.raw_scores,
-            "centred_score": rollout.scores,
-            "reward_disagreement": rollout.disagreement,
-            "kl_sequence": targets.kl.sum(1),
-            "response_length": rollout.mask.sum(1),
-            "stopped": rollout.stopped,
-        }
-        quantities = {name: value.float().sum() / answers for name, value in by_answer.items()}
-        quantities |= {
-            "kl": masked_mean(targets.kl, rollout.mask, num_tokens=tokens),
-            "value": masked_mean(rollout.values, rollout.mask, num_tokens=tokens),
-            "entropy": masked_mean(rollout.entropy, rollout.mask, num_tokens=tokens),
-            "kl_coef": torch.tensor(self.kl_coef, device=self.device),
-        }
-        for name, value in (losses | quantities).items():
-            self.log(f"ppo/{name}", value, sync_dist=True, batch_size=1, prog_bar=name in ("reward", "kl"))
-
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Log reward and KL of sampled answers to held-out prompts; the draw is the same at every validation."""
-        generator = torch.Generator(self.device).manual_seed(batch_idx)
-        rollout = self.rollout(batch, generator)
-        targets = self.targets(rollout)
-        tokens, rows = int(rollout.mask.sum()), len(rollout.scores)
-        self.log("ppo/val_reward", targets.scores.mean(), sync_dist=True, batch_size=rows, prog_bar=True)
-        self.log("ppo/val_kl", masked_mean(targets.kl, rollout.mask), sync_dist=True, batch_size=tokens, prog_bar=True)
-        self.log("ppo/val_response_length", rollout.mask.sum(1).float().mean(), sync_dist=True, batch_size=rows)
-
-    def _rank_sampler(self) -> torch.Generator:
-        """Return this rank's own random state, so that ranks draw different answers."""
-        if self._sampler is None or self._sampler.device != self.device:
-            self._sampler = torch.Generator(self.device).manual_seed(torch.initial_seed() % 2**31 + self.global_rank)
-        return self._sampler
-
-    # Checkpoints and export
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Return one AdamW with a group each for policy and critic; both rates fall linearly to 0."""
+        return falling_adamw(self.trainer, self.roles, self.options)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what is trained, and the KL's weight where it moves."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["kl_coef"] = self.kl_coef
+        checkpoint["kl_weight"] = self.kl_weight
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the KL's weight where it had come to; a fixed one is the config's."""
-        if self.kl_target is not None:
-            self.kl_coef = checkpoint["kl_coef"]
+        super().on_load_checkpoint(checkpoint)
+        if self.options.kl_target is not None:
+            self.kl_weight = checkpoint["kl_weight"]
 
     def export(self, folder: Path) -> None:
         """Write the policy: one adapter on the original base, or a whole causal LM."""
-        source = model_folder("model.policy", self.policy)
-        role = self.role("policy")
-        base = adapter_base(source) if is_adapter(source) else str(source)
-        info = export_info(self.stage, base, role.base_digest, self.tokenizer, stop_tokens=self.stop_tokens)
-        write_export(role, self.tokenizer, folder, info)
+        write_policy(self, "model.policy", self.options.policy, folder)

@@ -1,54 +1,142 @@
-"""Refuse PPO options that cannot be meant, before a weight is loaded."""
+"""The options of PPO in four groups: sampling, reward, KL, optimisation."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Literal
 
+from kochat.config_types import ModelSource
+from kochat.engine.common_options import AnswerOptions
+from kochat.engine.option_fields import Options, count, positive, share, target, weight
 from kochat.errors import UserError
-from kochat.functional.kl import KL_KINDS
-
-_AT_LEAST_ONE = ("ppo_epochs", "minibatch_size", "gradient_accumulation")
-_NOT_NEGATIVE = (
-    "kl_coef",
-    "vf_coef",
-    "learning_rate",
-    "critic_learning_rate",
-    "missing_eos_penalty",
-    "length_penalty",
-    "disagreement_coef",
-)
-_ABOVE_ZERO = ("clip_range", "value_clip_range", "max_grad_norm", "kl_target", "target_kl")
-_SHARES = ("gamma", "gae_lambda")
 
 
-def check_ppo_options(module: Any) -> None:
-    """Raise UserError for the first option out of its range, naming it, its value and what to give."""
-    if not 0 < module.temperature < math.inf:
-        raise UserError(
-            f"model.temperature={module.temperature} draws nothing; PPO needs a temperature above 0, such as 1.0"
-        )
-    if module.kl_kind not in KL_KINDS:
-        raise UserError(f"model.kl_kind={module.kl_kind!r} is no KL estimator; choose one of {', '.join(KL_KINDS)}")
-    for names, fits, remedy in (
-        (_AT_LEAST_ONE, lambda value: value >= 1, "is too small; give 1 or more"),
-        (_NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "is no such weight or rate; give 0 or more"),
-        (_ABOVE_ZERO, lambda value: value > 0, "leaves nothing; give a number above 0"),
-        (("kl_target", "target_kl"), math.isfinite, "is no target; give nats, or null for none"),
-        (_SHARES, lambda value: 0 <= value <= 1, "is no share; give 0 to 1"),
-    ):
-        for name in names:
-            value = getattr(module, name)
-            if value is not None and not fits(value):
-                raise UserError(f"model.{name}={value} {remedy}")
-    if module.gradient_accumulation > module.minibatch_size:
-        raise UserError(
-            f"model.gradient_accumulation={module.gradient_accumulation} is more than minibatch_size={module.minibatch_size} answers; "
-            "lower it"
-        )
-    if module.kl_target is not None and not module.kl_coef:
-        raise UserError("model.kl_coef=0 never moves towards kl_target, which multiplies it; give a number above 0")
-    if module.disagreement_coef and not module.reward_ensemble:
-        raise UserError(
-            f"model.disagreement_coef={module.disagreement_coef} needs several reward models; give model.reward_ensemble"
-        )
+@dataclass(kw_only=True)
+class SamplingOptions(AnswerOptions):
+    """How the policy answers in a rollout.
+
+    Args:
+        policy: the SFT model that the policy and the frozen reference start from: a directory, a run name or a hub id.
+        temperature: sampling temperature; log-probabilities are taken at it everywhere.
+    """
+
+    policy: ModelSource = ModelSource("sft_lora16")
+    temperature: float = 1.0
+
+    def check(self) -> None:
+        """Refuse a temperature that nothing can be drawn at."""
+        super().check()
+        if not 0 < self.temperature < math.inf:
+            raise UserError(
+                f"model.temperature={self.temperature} draws nothing; PPO needs a temperature above 0, such as 1.0"
+            )
+
+
+@dataclass(kw_only=True)
+class RewardOptions(Options):
+    """What an answer is paid.
+
+    Args:
+        reward_model: the reward model that scores, frozen, and that the critic starts from.
+        reward_ensemble: further reward models; the reward is then the mean of all centred scores.
+        scale_reward: divide the centred score by its spread on held-out answers, so that kl_coef means the same under
+            reward models of any logit scale.
+        missing_eos_penalty: subtracted from the score of answers that did not end by themselves.
+        length_penalty: subtracted from the score for each token of an answer.
+        disagreement_coef: subtracted from the score for each standard deviation between the reward models of an ensemble.
+    """
+
+    reward_model: ModelSource = ModelSource("rm_lora16")
+    reward_ensemble: list[ModelSource] = field(default_factory=list)
+    scale_reward: bool = True
+    missing_eos_penalty: float = weight(1.0)
+    length_penalty: float = weight(0.0)
+    disagreement_coef: float = weight(0.0)
+
+    def check(self) -> None:
+        """Refuse a charge on a disagreement that cannot be."""
+        super().check()
+        if self.disagreement_coef and not self.reward_ensemble:
+            raise UserError(
+                f"model.disagreement_coef={self.disagreement_coef} needs several reward models; give model.reward_ensemble"
+            )
+
+
+@dataclass(kw_only=True)
+class KLOptions(Options):
+    """What moving away from the SFT model costs.
+
+    Args:
+        kl_coef: weight of the per-token KL penalty; with kl_target, where it begins.
+        kl_kind: its estimator: k1, k2 or k3 (Schulman, "Approximating KL divergence").
+        kl_target: KL to come to, in nats per answer, by moving the weight after each rollout (Ziegler et al. 2019, section 2.2);
+            null keeps kl_coef.
+    """
+
+    kl_coef: float = weight(0.1)
+    kl_kind: Literal["k1", "k2", "k3"] = "k1"
+    kl_target: float | None = target()
+
+    def check(self) -> None:
+        """Refuse an estimator that is none, and an adaptive weight that cannot move."""
+        super().check()
+        if self.kl_kind not in ("k1", "k2", "k3"):
+            raise UserError(f"model.kl_kind={self.kl_kind!r} is no KL estimator; choose one of k1, k2, k3")
+        if self.kl_target is not None and not self.kl_coef:
+            raise UserError("model.kl_coef=0 never moves towards kl_target, which multiplies it; give a number above 0")
+
+
+@dataclass(kw_only=True)
+class OptimisationOptions(Options):
+    """How policy and critic are updated on a rollout.
+
+    Args:
+        gamma: discount per token.
+        gae_lambda: GAE's lambda.
+        clip_range: the policy ratio's clip range.
+        value_clip_range: the value's clip range, in units of the reward.
+        vf_coef: weight of the value loss.
+        ppo_epochs: passes over each rollout.
+        minibatch_size: answers per optimizer step and rank.
+        gradient_accumulation: parts that a minibatch is computed in, one after the other; memory falls, the gradient stays.
+        target_kl: end a rollout's update when its policy has gone 1.5 times as far from the rollout's, in nats per token; null
+            never does.
+        learning_rate: AdamW's rate for the policy.
+        critic_learning_rate: AdamW's rate for the critic.
+        max_grad_norm: gradients are scaled down to this norm.
+        unpad: run the roles on real tokens alone, and on prefixes that answers share once; false pads every answer to the longest.
+    """
+
+    gamma: float = share(1.0)
+    gae_lambda: float = share(0.95)
+    clip_range: float = positive(0.2)
+    value_clip_range: float = positive(0.2)
+    vf_coef: float = weight(1.0)
+    ppo_epochs: int = count(4)
+    minibatch_size: int = count(16)
+    gradient_accumulation: int = count(1)
+    target_kl: float | None = target()
+    learning_rate: float = weight(1e-5)
+    critic_learning_rate: float = weight(1e-5)
+    max_grad_norm: float = positive(1.0)
+    unpad: bool = True
+
+    def check(self) -> None:
+        """Refuse more parts than a minibatch has answers."""
+        super().check()
+        if self.gradient_accumulation > self.minibatch_size:
+            raise UserError(
+                f"model.gradient_accumulation={self.gradient_accumulation} is more than minibatch_size={self.minibatch_size} answers; "
+                "lower it"
+            )
+
+
+@dataclass(kw_only=True)
+class PPOOptions(OptimisationOptions, KLOptions, RewardOptions, SamplingOptions):
+    """All options of PPO."""
+
+    def sources(self) -> dict[str, str]:
+        """Return the models that PPO starts from, by the config's field: the policy first, then the reward models."""
+        more = {f"model.reward_ensemble[{place}]": source for place, source in enumerate(self.reward_ensemble)}
+        return {"model.policy": self.policy, "model.reward_model": self.reward_model, **more}

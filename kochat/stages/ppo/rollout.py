@@ -1,20 +1,25 @@
-"""Collect a rollout: prompts -> sampled responses, with everything that PPO's update needs to know about them."""
+"""A rollout: prompts and sampled answers, with what every role says of them, and what PPO aims at with them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 
+from kochat.data.batches import PromptBatch
 from kochat.nn.decoding import Generation, GenerationSettings, generate
 from kochat.nn.roles import Role
-from kochat.nn.unpadded import PackedRows, last_scores
-from kochat.stages.ppo.ppo_roles import PPORoles
+from kochat.nn.rows import Rows
+from kochat.nn.unpadded import rows_of
+from kochat.stages.ppo.models import PPORoles
+
+AnyRows = TypeVar("AnyRows", "Rollout", "Targets")
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """A batch of prompts and their sampled responses.
+    """Prompts and their sampled responses.
 
     Sequences are the left-padded prompt followed by the right-padded response; b rows, p + r columns.
 
@@ -45,8 +50,38 @@ class Rollout:
     disagreement: torch.Tensor
 
     def rows(self, index: torch.Tensor) -> Rollout:
-        """Return the rows ``index``."""
-        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
+        """Return the rows ``index`` (m,)."""
+        return _rows(self, index)
+
+    def without_tokens(self) -> Rollout:
+        """Return the first row with no token that counts: a rank without rows still owes DDP its gradients."""
+        first = self.rows(torch.zeros(1, dtype=torch.long, device=self.mask.device))
+        return replace(first, mask=torch.zeros_like(first.mask))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a rollout's update aims at.
+
+    Args:
+        advantages: (b, r), whitened.
+        returns: (b, r) the critic's targets, not whitened.
+        kl: (b, r) nats per token against the reference.
+        scores: (b,) rewards as PPO sees them: centred scores less the penalties.
+    """
+
+    advantages: torch.Tensor
+    returns: torch.Tensor
+    kl: torch.Tensor
+    scores: torch.Tensor
+
+    def rows(self, index: torch.Tensor) -> Targets:
+        """Return the rows ``index`` (m,)."""
+        return _rows(self, index)
+
+
+def _rows(of: AnyRows, index: torch.Tensor) -> AnyRows:
+    return replace(of, **{each.name: getattr(of, each.name)[index] for each in fields(of)})
 
 
 def before_responses(mask: torch.Tensor, response_mask: torch.Tensor) -> torch.Tensor:
@@ -56,7 +91,7 @@ def before_responses(mask: torch.Tensor, response_mask: torch.Tensor) -> torch.T
     return where
 
 
-def response_logprobs(role: Role, rows: PackedRows, response_mask: torch.Tensor, temperature: float) -> torch.Tensor:
+def response_logprobs(role: Role, rows: Rows, response_mask: torch.Tensor, temperature: float) -> torch.Tensor:
     """Score responses, which stand at the end of the rows, under a language model.
 
     Args:
@@ -73,7 +108,7 @@ def response_logprobs(role: Role, rows: PackedRows, response_mask: torch.Tensor,
 
 
 def response_logprobs_and_entropy(
-    role: Role, rows: PackedRows, response_mask: torch.Tensor, temperature: float
+    role: Role, rows: Rows, response_mask: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what `response_logprobs` does and the entropy of the distribution that each token was drawn from, without gradient."""
     states, ids = _states_and_ids(role, rows, response_mask)
@@ -81,13 +116,13 @@ def response_logprobs_and_entropy(
     return spread(logprobs, response_mask), spread(entropy, response_mask)
 
 
-def _states_and_ids(role: Role, rows: PackedRows, response_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _states_and_ids(role: Role, rows: Rows, response_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the states (n, hidden) from which the n response tokens are predicted, and their ids (n,)."""
     states = rows.states(role, before_responses(rows.mask, response_mask))
     return states, rows.sequences[:, -response_mask.shape[1] :][response_mask]
 
 
-def response_values(role: Role, rows: PackedRows, response_mask: torch.Tensor) -> torch.Tensor:
+def response_values(role: Role, rows: Rows, response_mask: torch.Tensor) -> torch.Tensor:
     """Return the critic's values (b, r): at each response token, seen from the token before it; 0 in masked slots."""
     return spread(role.project(rows.states(role, before_responses(rows.mask, response_mask))), response_mask)
 
@@ -97,7 +132,9 @@ def spread(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
 
 
-def ended(sequences: torch.Tensor, mask: torch.Tensor, stopped: torch.Tensor, eos_id: int):
+def ended(
+    sequences: torch.Tensor, mask: torch.Tensor, stopped: torch.Tensor, eos_id: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """End every row with EOS, where reward models were trained to be read: in place of a stop token, behind a cut answer.
 
     Args:
@@ -117,58 +154,51 @@ def ended(sequences: torch.Tensor, mask: torch.Tensor, stopped: torch.Tensor, eo
 
 
 @torch.no_grad()
-def collect(
+def roll_out(
     roles: PPORoles,
-    input_ids: torch.Tensor,
-    prompt_mask: torch.Tensor,
+    prompts: PromptBatch,
     settings: GenerationSettings,
     generator: torch.Generator | None = None,
-    packing: bool = True,
+    *,
+    unpad: bool = True,
 ) -> Rollout:
-    """Sample responses and score them with all roles.
+    """Sample answers and let every role score them.
 
     Args:
         roles: the policy samples; the others score.
-        input_ids: (b, p) prompts, padded on the left.
-        prompt_mask: (b, p) bool, True on prompt tokens.
+        prompts: what is answered.
         settings: how to sample; the temperature must be above 0.
-        generator: the random state to draw from.
-        packing: run the roles without padding; see `PackedRows`.
+        generator: the random state to draw from; None takes torch's own.
+        unpad: run the roles without padding; see `UnpaddedRows`.
     """
-    generation = generate(roles.policy, input_ids, prompt_mask, settings, generator)
-    return score_generation(roles, input_ids, prompt_mask, generation, settings, packing)
+    generation = generate(roles.policy, prompts.input_ids, prompts.mask, settings, generator)
+    return score_answers(roles, prompts, generation, settings, unpad=unpad)
 
 
 @torch.no_grad()
-def score_generation(
-    roles: PPORoles,
-    input_ids: torch.Tensor,
-    prompt_mask: torch.Tensor,
-    generation: Generation,
-    settings: GenerationSettings,
-    packing: bool = True,
+def score_answers(
+    roles: PPORoles, prompts: PromptBatch, answers: Generation, settings: GenerationSettings, *, unpad: bool = True
 ) -> Rollout:
-    """Build the `Rollout` of responses that have been drawn.
+    """Build the `Rollout` of answers that have been drawn; arguments as of `roll_out`.
 
     Old log-probabilities come from the same forward pass that the update uses, so that the ratio is exactly 1 before the first
     step in any precision. The sampled ids go to every role as they are, never through text.
     """
-    sequences = torch.cat([input_ids, generation.responses], dim=1)
-    mask = torch.cat([prompt_mask, generation.mask], dim=1)
-    rows = PackedRows(sequences, mask, packing)
-    whole_ids, whole_mask = ended(sequences, mask, generation.stopped, settings.eos_id)
-    whole = PackedRows(whole_ids, whole_mask, packing)
-    raw_scores = torch.stack([last_scores(model.role, whole) for model in roles.reward_models])
-    scores = torch.stack([m.centred(raw) for m, raw in zip(roles.reward_models, raw_scores, strict=True)])
-    old_logprobs, entropy = response_logprobs_and_entropy(roles.policy, rows, generation.mask, settings.temperature)
+    sequences = torch.cat([prompts.input_ids, answers.responses], dim=1)
+    mask = torch.cat([prompts.mask, answers.mask], dim=1)
+    rows = rows_of(sequences, mask, unpad=unpad)
+    whole = rows_of(*ended(sequences, mask, answers.stopped, settings.eos_id), unpad=unpad)
+    raw_scores = torch.stack([model.raw_scores(whole) for model in roles.reward_models])
+    scores = torch.stack([m.centring(raw) for m, raw in zip(roles.reward_models, raw_scores, strict=True)])
+    old_logprobs, entropy = response_logprobs_and_entropy(roles.policy, rows, answers.mask, settings.temperature)
     return Rollout(
         sequences=sequences,
         sequence_mask=mask,
-        mask=generation.mask,
-        stopped=generation.stopped,
+        mask=answers.mask,
+        stopped=answers.stopped,
         old_logprobs=old_logprobs,
-        ref_logprobs=response_logprobs(roles.reference, rows, generation.mask, settings.temperature),
-        values=response_values(roles.critic, rows, generation.mask),
+        ref_logprobs=response_logprobs(roles.reference, rows, answers.mask, settings.temperature),
+        values=response_values(roles.critic, rows, answers.mask),
         entropy=entropy,
         scores=scores.mean(0),
         raw_scores=raw_scores[0],

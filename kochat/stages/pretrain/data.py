@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,83 +12,68 @@ from datasets import Features, Value
 
 from kochat.config_types import DataPath
 from kochat.data.collators import BlockCollator
-from kochat.data.datamodule import IDS, TEXT, ChatDataModule, chunks
+from kochat.data.data_options import DataOptions
+from kochat.data.datamodule import IDS, TEXT, RowLengths, StageDataModule, chunks
 from kochat.data.encoding import encode_texts
 from kochat.data.files import CORPUS_FILE, with_compressed
 from kochat.data.records import CorpusRecord, read_records
 from kochat.errors import UserError
 
 
-class CorpusDataModule(ChatDataModule):
-    """Blocks of corpus text: documents in file order, EOS after each, cut every `block_size` tokens.
-
-    Documents share blocks and are not masked from each other, as in GPT-2's own pretraining. A document belongs to
-    validation or training by the hash of its text. Test batches are prompts of the frozen test set, so that the base is
-    measured like the models made from it; a corpus given by `path` may come without one.
+@dataclass(kw_only=True)
+class CorpusOptions(DataOptions):
+    """`DataOptions` of a corpus that is cut into blocks.
 
     Args:
-        data_dir: the folder of the versions, and of the cache.
-        version: v1 (raw) or v2 (cleaned).
         path: a corpus file elsewhere ({text, source} a line, plain, .gz or .xz); null takes corpus.jsonl of the version.
         block_size: tokens a block.
         validation_share: share of the documents that is held out for validation.
         limit_characters: use about this many characters, drawn evenly over the documents by hash; null for all.
-        batch_size: blocks a training batch and rank.
-        eval_batch_size: blocks (or test prompts) an evaluation batch and rank.
-        max_prompt_length: longest test prompt with its template, in tokens.
-        seed: seed of the shuffle.
-        limit_train: train on at most this many blocks; null for all.
-        limit_validation: validate on at most this many blocks; null for all.
-        limit_test: test on at most this many prompts (the fixed ones not counted); null for all.
-        num_workers: processes that make batches; 0 makes them in the training process.
-        tokenizer: a tokenizer object; null takes the model's.
+    """
+
+    path: DataPath | None = None
+    block_size: int = 256
+    validation_share: float = 0.01
+    limit_characters: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse blocks without a token to predict, and shares that are none."""
+        super().__post_init__()
+        if self.block_size < 2:
+            raise UserError(f"data.block_size={self.block_size} has no token to predict; give 2 or more")
+        if not 0 <= self.validation_share < 1:
+            raise UserError(f"data.validation_share={self.validation_share} is no share; give one from 0 to under 1")
+        if self.limit_characters is not None and self.limit_characters < 1:
+            raise UserError(
+                f"data.limit_characters={self.limit_characters} leaves nothing; give 1 or more, or null for all"
+            )
+
+
+class CorpusDataModule(StageDataModule):
+    """Blocks of corpus text: documents in file order, EOS after each, cut every `block_size` tokens.
+
+    Documents share blocks and are not masked from each other, as in GPT-2's own pretraining. A document belongs to
+    validation or training by the hash of its text. Test batches are prompts of the frozen test set, so that the base is
+    measured like the models made from it; a corpus given by `path` may come without one. `batch_size` and `limit_train` count blocks.
+
+    Args:
+        options: the settings; jsonargparse takes them as keywords.
     """
 
     file_name = CORPUS_FILE
     features: ClassVar[Features] = Features({"id": TEXT, "split": TEXT, "length": Value("int32"), "input_ids": IDS})
     collator = BlockCollator
+    options: CorpusOptions
 
-    def __init__(
-        self,
-        data_dir: DataPath = DataPath("data"),  # noqa: B008 - a str, never changed
-        version: str = "v2",
-        path: DataPath | None = None,
-        block_size: int = 256,
-        validation_share: float = 0.01,
-        limit_characters: int | None = None,
-        batch_size: int = 8,
-        eval_batch_size: int = 16,
-        max_prompt_length: int = 256,
-        seed: int = 0,
-        limit_train: int | None = None,
-        limit_validation: int | None = None,
-        limit_test: int | None = None,
-        num_workers: int = 0,
-        tokenizer: Any = None,
-    ) -> None:
-        if block_size < 2:
-            raise UserError(f"data.block_size={block_size} has no token to predict; give 2 or more")
-        if not 0 <= validation_share < 1:
-            raise UserError(f"data.validation_share={validation_share} is no share; give one from 0 to under 1")
-        if limit_characters is not None and limit_characters < 1:
-            raise UserError(f"data.limit_characters={limit_characters} leaves nothing; give 1 or more, or null for all")
-        super().__init__(
-            data_dir=data_dir,
-            version=version,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            max_length=max(block_size, max_prompt_length + 2),
-            max_prompt_length=max_prompt_length,
-            seed=seed,
-            limit_train=limit_train,
-            limit_validation=limit_validation,
-            limit_test=limit_test,
-            num_workers=num_workers,
-            tokenizer=tokenizer,
-        )
-        self.path = None if path is None else Path(path)
-        self.block_size, self.validation_share = block_size, validation_share
-        self.limit_characters = limit_characters
+    def __init__(self, **options: Any) -> None:
+        super().__init__(CorpusOptions(**options))
+        self.path = None if self.options.path is None else Path(self.options.path)
+
+    @property
+    def row_lengths(self) -> RowLengths:
+        """How long blocks and prompts may be."""
+        room = max(self.options.block_size, self.options.max_prompt_length + 2)
+        return RowLengths(room, self.options.max_prompt_length)
 
     @property
     def train_file(self) -> Path:
@@ -98,15 +84,16 @@ class CorpusDataModule(ChatDataModule):
         """Return the corpus, and the frozen test set unless the corpus was given by path."""
         return [self.train_file, self.test_file] if self.path is None else [self.path]
 
-    def _verify(self) -> None:
+    def check_files(self) -> None:
+        """Refuse files that are absent or damaged; a corpus given by path may come without a test set."""
         if self.path is None:
-            super()._verify()
+            super().check_files()
         elif missing := self.missing_inputs():
             raise UserError("; ".join(missing))
 
     def cache_settings(self) -> list[Any]:
         """Return the settings that decide the blocks."""
-        return [self.block_size, self.validation_share, self.limit_characters]
+        return [self.options.block_size, self.options.validation_share, self.options.limit_characters]
 
     def texts(self, split: str = "train") -> Iterator[str]:
         """Yield the documents of one split, in file order (to train a tokenizer on "train")."""
@@ -118,15 +105,15 @@ class CorpusDataModule(ChatDataModule):
         for record in read_records(self.train_file, CorpusRecord):
             digest = hashlib.sha256(record.text.encode()).digest()
             if int.from_bytes(digest[:8], "big") < share * 2**64:
-                held_out = int.from_bytes(digest[8:16], "big") < self.validation_share * 2**64
+                held_out = int.from_bytes(digest[8:16], "big") < self.options.validation_share * 2**64
                 yield record.text, "validation" if held_out else "train"
 
     def _share_kept(self) -> float:
         """Return the share of documents whose hash keeps them within `limit_characters`, from one pass over the file."""
-        if self.limit_characters is None:
+        if self.options.limit_characters is None:
             return 1.0
         total = sum(len(record.text) for record in read_records(self.train_file, CorpusRecord))
-        return min(1.0, self.limit_characters / max(1, total))
+        return min(1.0, self.options.limit_characters / max(1, total))
 
     def encoded_rows(self) -> Iterator[dict[str, Any]]:
         """Yield full blocks of both splits as they fill, then what is left of each."""
@@ -134,7 +121,10 @@ class CorpusDataModule(ChatDataModule):
         counts = dict.fromkeys(open_blocks, 0)
 
         def block(split: str) -> dict[str, Any]:
-            ids, open_blocks[split] = open_blocks[split][: self.block_size], open_blocks[split][self.block_size :]
+            ids, open_blocks[split] = (
+                open_blocks[split][: self.options.block_size],
+                open_blocks[split][self.options.block_size :],
+            )
             counts[split] += 1
             return {"id": f"{split}-{counts[split]}", "split": split, "length": len(ids), "input_ids": ids}
 
@@ -142,7 +132,7 @@ class CorpusDataModule(ChatDataModule):
             encoded = encode_texts(self.tokenizer, [text for text, _ in chunk])
             for (_, split), ids in zip(chunk, encoded, strict=True):
                 open_blocks[split] += [*ids, self.tokenizer.eos_token_id]
-                while len(open_blocks[split]) >= self.block_size:
+                while len(open_blocks[split]) >= self.options.block_size:
                     yield block(split)
         for split, rest in open_blocks.items():
             if len(rest) > 1:

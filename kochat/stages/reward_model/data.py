@@ -11,18 +11,19 @@ from datasets import Sequence as ListOf
 from torch.utils.data import DataLoader
 
 from kochat.data.collators import CompletionCollator, PreferenceCollator
-from kochat.data.datamodule import IDS, TEXT, ChatDataModule, chunks
+from kochat.data.datamodule import IDS, TEXT, RowDataModule, chunks
 from kochat.data.encoding import encode_prompts, encode_texts, with_eos
 from kochat.data.files import PREFERENCE_FILE, SFT_FILE, TEST_PREFERENCE_FILE
 from kochat.data.heldout import FROZEN_VERSION, TrainingFilter
 from kochat.data.manifest import verify
 from kochat.data.records import PreferenceRecord, read_records
 
+RECORDS, DEMONSTRATION_SET = 0, 1  # the validation loaders' places, by which Lightning tells a step whose batch it gets
 DEMONSTRATIONS = 256  # at most; the standard error of their mean is then a sixteenth of the scores' spread
 DEMONSTRATION_FEATURES = Features({"id": TEXT, "length": Value("int32"), "prompt_ids": IDS, "completion_ids": IDS})
 
 
-class PreferenceDataModule(ChatDataModule):
+class PreferenceDataModule(RowDataModule):
     """Batches of records with three completions each, encoded once, from kochatgpt_2_RM.jsonl.
 
     Validation is the validation split of the same file; test is v2/test_preferences.jsonl, the cleaned records of test
@@ -45,8 +46,9 @@ class PreferenceDataModule(ChatDataModule):
     )
     collator = PreferenceCollator
 
-    def _verify(self) -> None:
-        super()._verify()
+    def check_files(self) -> None:
+        """Refuse files that are absent or damaged, the optional ones too where they are there."""
+        super().check_files()
         raw_folder = self.folder if self.raw else None  # held-out records are absent where no record has a test prompt
         verify(path for path in self.used_files() if path.parent != raw_folder)
 
@@ -65,10 +67,12 @@ class PreferenceDataModule(ChatDataModule):
 
     def _encode(self, rows: Iterable[tuple[PreferenceRecord, str]]) -> Iterator[dict[str, Any]]:
         for chunk in chunks(rows):
-            prompts = encode_prompts(self.tokenizer, [record.prompt for record, _ in chunk], self.max_prompt_length)
+            prompts = encode_prompts(
+                self.tokenizer, [record.prompt for record, _ in chunk], self.options.max_prompt_length
+            )
             completions = encode_texts(self.tokenizer, [text for record, _ in chunk for text in record.ordered])
             for index, ((record, split), prompt_ids) in enumerate(zip(chunk, prompts, strict=True)):
-                room = self.max_length - len(prompt_ids)
+                room = self.options.max_length - len(prompt_ids)
                 encoded = [with_eos(self.tokenizer, ids, room) for ids in completions[3 * index : 3 * index + 3]]
                 yield {
                     "id": record.key,
@@ -87,21 +91,21 @@ class PreferenceDataModule(ChatDataModule):
 
     def val_dataloader(self) -> list[DataLoader]:
         """Return validation batches of this rank, then those of the demonstrations (SFT batches) where there are any."""
-        rows = self._demonstrations()
+        records, rows = self._split_loader("validation", shuffle=False), self._demonstrations()
         if not rows:
-            return [self._split_loader("validation")]
+            return [records]
         table = Dataset.from_list(rows, features=DEMONSTRATION_FEATURES)
-        loader = self._loader(table, table["length"], CompletionCollator(self.pad_id), shuffle=False, shard=True)
-        return [self._split_loader("validation"), loader]
+        loader = self._loader(table, CompletionCollator(self.pad_id), shuffle=False, shard=True)
+        return [records, loader]
 
     def _demonstrations(self) -> list[dict[str, Any]]:
         """Encode the first demonstrations of the validation split, the same whatever the stage's own limits."""
         rows = list(self._validation_rows(DEMONSTRATIONS))
-        prompts = encode_prompts(self.tokenizer, [row["prompt"] for row in rows], self.max_prompt_length)
+        prompts = encode_prompts(self.tokenizer, [row["prompt"] for row in rows], self.options.max_prompt_length)
         completions = encode_texts(self.tokenizer, [row["reference"] for row in rows])
         encoded = []
         for row, prompt_ids, ids in zip(rows, prompts, completions, strict=True):
-            completion_ids = with_eos(self.tokenizer, ids, self.max_length - len(prompt_ids))
+            completion_ids = with_eos(self.tokenizer, ids, self.options.max_length - len(prompt_ids))
             length = len(prompt_ids) + len(completion_ids)
             encoded.append(
                 {"id": row["id"], "length": length, "prompt_ids": prompt_ids, "completion_ids": completion_ids}
@@ -110,4 +114,4 @@ class PreferenceDataModule(ChatDataModule):
 
     def test_dataloader(self) -> DataLoader:
         """Return this rank's batches of the preference records held out for test."""
-        return self._split_loader("test")
+        return self._split_loader("test", shuffle=False)

@@ -8,44 +8,39 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kochat.engine.nan_guard import NonFiniteError
-from kochat.engine.rank_rows import Row, gather_rows, write_jsonl
-from kochat.errors import UserError
+from kochat.engine.rank_rows import Row, gather_rows
+from kochat.stages.reward_model.scored_batch import ScoredBatch
+from kochat.storage import write_jsonl
 
 SCORES_FILE = "rm_scores.jsonl"
-_OUTPUT_KEYS = ("ids", "prompts", "completions", "scores")
 
 
-def scored_records(outputs: Any, step: str, batch_idx: int) -> list[Row]:
+def scored_records(batch: ScoredBatch, step: str, batch_idx: int) -> list[Row]:
     """Turn what a step returned into one row a record: {id, prompt, completions, scores}, best to worst.
 
     Args:
-        outputs: a dict of ``ids``, ``prompts``, ``completions`` (three a record) and ``scores``, shape: (n, 3).
+        batch: what the step returned.
         step: test or validation, for messages.
         batch_idx: the batch's number, for messages.
 
     Raises:
-        UserError: The module's step returned something else.
         NonFiniteError: A score is NaN or infinite.
     """
-    if not isinstance(outputs, dict) or any(outputs.get(key) is None for key in _OUTPUT_KEYS):
-        raise UserError(f"a reward model's {step}_step must return a dict of {', '.join(_OUTPUT_KEYS)}")
-    if not outputs["scores"].isfinite().all():
+    if not batch.scores.isfinite().all():
         raise NonFiniteError(
             f"a reward of {step} batch {batch_idx} is not finite; train the reward model again with a lower learning rate"
         )
-    scores = outputs["scores"].float().tolist()
-    columns = zip(outputs["ids"], outputs["prompts"], outputs["completions"], scores, strict=True)
+    columns = zip(batch.ids, batch.prompts, batch.completions, batch.scores.float().tolist(), strict=True)
     return [
-        {"id": id_, "prompt": prompt, "completions": list(completions), "scores": row_scores}
-        for id_, prompt, completions, row_scores in columns
+        {"id": id_, "prompt": prompt, "completions": list(completions), "scores": scores}
+        for id_, prompt, completions, scores in columns
     ]
 
 
 class PreferenceScores(Callback):
     """Write ``rm_scores.jsonl`` at test: {id, prompt, completions, scores} a line, best to worst, every record once.
 
-    It takes what the module's ``test_step`` returns: a dict of ``ids``, ``prompts``, ``completions`` (three a record) and
-    ``scores``, shape: (n, 3).
+    It takes what the module's ``test_step`` returns, a `ScoredBatch`.
     """
 
     def __init__(self) -> None:

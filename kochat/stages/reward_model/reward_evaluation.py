@@ -13,7 +13,9 @@ from kochat.metrics.length_effects import answer_length
 from kochat.metrics.pair_accuracy import GRADES
 from kochat.metrics.reward_reliability import RewardQuality, reward_quality
 from kochat.report.calibration_figure import calibration_figure
+from kochat.stages.reward_model.data import RECORDS
 from kochat.stages.reward_model.preference_scores import scored_records
+from kochat.stages.reward_model.scored_batch import ScoredBatch
 
 VALIDATION, TEST = "rm/", "rm/test_"  # a figure of other records has another name, or done.json would mix the two
 
@@ -25,8 +27,7 @@ class RewardEvaluation(Callback):
     itself logs at validation; TensorBoard gets the histogram of margins and the calibration curve. Each record counts once,
     whatever rank scored it. What cannot be measured (a correlation with answers of one length) is not logged.
 
-    It takes what the module's ``validation_step`` returns for the first loader, and its ``test_step``: a dict of ``ids``,
-    ``prompts``, ``completions`` (three a record, best to worst) and ``scores``, shape: (n, 3).
+    It takes what the module's ``validation_step`` and ``test_step`` return for records, a `ScoredBatch`.
     """
 
     def __init__(self) -> None:
@@ -45,8 +46,8 @@ class RewardEvaluation(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the scores of one batch; other loaders than the first hold demonstrations, which have no order."""
-        if dataloader_idx == 0:
+        """Keep the scores of one batch of records; demonstrations have no order."""
+        if dataloader_idx == RECORDS:
             self._keep(outputs, "validation", batch_idx)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -80,7 +81,7 @@ class RewardEvaluation(Callback):
         log_figures(pl_module, TEST, _means(rows, quality) | quality.scalars())
         _show(trainer, TEST, quality)
 
-    def _keep(self, outputs: Any, step: str, batch_idx: int) -> None:
+    def _keep(self, outputs: ScoredBatch, step: str, batch_idx: int) -> None:
         """Keep ids, scores and lengths: the texts themselves need not travel between ranks."""
         for row in scored_records(outputs, step, batch_idx):
             lengths = [answer_length(text) for text in row["completions"]]

@@ -10,9 +10,10 @@ from kochat.errors import UserError
 from kochat.nn.adapters import adapter_parameters
 from kochat.nn.decoding import GenerationSettings
 from kochat.nn.role_loading import HostPool
+from kochat.rewards.centring import Centring
+from kochat.rewards.reward_models import RewardModel
 from kochat.stages.ppo.checks import check_gradients, check_roles, tolerance
-from kochat.stages.ppo.models import train_only
-from kochat.stages.ppo.ppo_roles import PPORoles, RewardModel
+from kochat.stages.ppo.models import PPORoles, train_only
 from tests.conftest import write_base
 from tests.nn.test_roles import TARGETS, export, trained
 from tests.stages.harness import prompt_batch
@@ -28,15 +29,13 @@ def load(folder, tokenizer, kind="gpt2", rank=4):
     return PPORoles(
         pool.load("policy", sft),
         pool.load("reference", sft),
-        pool.load("critic", rm, True),
-        (RewardModel(pool.load("reward_model", rm, True)),),
+        pool.load("critic", rm, value=True),
+        (RewardModel(pool.load("reward_model", rm, value=True), Centring()),),
     )
 
 
 def check(roles, tokenizer, at_start=True, limit=1e-4):
-    batch = prompt_batch(tokenizer)
-    columns = torch.arange(batch["input_ids"].shape[1]).flip(0)
-    check_roles(roles, batch["input_ids"], columns < batch["lengths"].unsqueeze(1), SETTINGS, limit, at_start)
+    check_roles(roles, prompt_batch(tokenizer), SETTINGS, limit, at_start=at_start)
 
 
 @pytest.mark.parametrize("kind", TARGETS)
@@ -112,7 +111,7 @@ def test_a_trained_tensor_without_a_gradient_is_refused(tmp_path, tokenizer):
     roles = load(tmp_path, tokenizer)
     train_only(roles.policy.host, [roles.policy, roles.critic], [roles.reference])
     batch = prompt_batch(tokenizer)
-    hidden = roles.policy.hidden(batch["input_ids"], torch.ones_like(batch["input_ids"], dtype=torch.bool))
+    hidden = roles.policy.hidden(batch.input_ids, torch.ones_like(batch.input_ids, dtype=torch.bool))
     hidden.sum().backward()
     with pytest.raises(UserError, match=r"critic: 13 of 13 trained tensors get no gradient"):
         check_gradients(roles)

@@ -5,10 +5,14 @@ import torch
 
 from kochat.errors import UserError
 from kochat.functional import kl_estimate
-from kochat.nn.unpadded import PackedRows
-from kochat.stages.ppo import update as ppo_update
+from kochat.nn.unpadded import rows_of
+from kochat.rewards.centring import Centring
+from kochat.stages.ppo import module as ppo_module
+from kochat.stages.ppo.metrics import UpdateStatistics, summed
 from kochat.stages.ppo.module import PPOModule
+from kochat.stages.ppo.options import PPOOptions
 from kochat.stages.ppo.rollout import response_logprobs
+from kochat.stages.ppo.schedule import minibatches
 from tests.stages.harness import BatchData, prompt_batch, trainer, write_stage
 
 
@@ -43,7 +47,7 @@ def test_kl_is_zero_and_the_ratio_one_before_the_first_step(
     ppo = loaded(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank, temperature=temperature)
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     assert torch.equal(rollout.old_logprobs[rollout.mask], rollout.ref_logprobs[rollout.mask])
-    rows = PackedRows(rollout.sequences, rollout.sequence_mask)
+    rows = rows_of(rollout.sequences, rollout.sequence_mask, unpad=True)
     again = response_logprobs(ppo.role("policy"), rows, rollout.mask, temperature)
     assert torch.equal(again[rollout.mask], rollout.old_logprobs[rollout.mask])
 
@@ -53,34 +57,31 @@ def test_generation_logprobs_equal_the_training_forward(tmp_path, base, tokenize
 
     ppo = loaded(tmp_path, base, tokenizer, temperature=0.7)
     batch = prompt_batch(tokenizer, width=20)
-    mask = ppo.prompt_mask(batch)
+    mask = batch.mask
     drawn = generate(
-        ppo.role("policy"), batch["input_ids"], mask, ppo.generation_settings(0.7), torch.Generator().manual_seed(1)
+        ppo.role("policy"), batch.input_ids, mask, ppo.answering.settings(0.7), torch.Generator().manual_seed(1)
     )
-    sequences, full = torch.cat([batch["input_ids"], drawn.responses], 1), torch.cat([mask, drawn.mask], 1)
-    forward = response_logprobs(ppo.role("policy"), PackedRows(sequences, full), drawn.mask, 0.7)
+    sequences, full = torch.cat([batch.input_ids, drawn.responses], 1), torch.cat([mask, drawn.mask], 1)
+    forward = response_logprobs(ppo.role("policy"), rows_of(sequences, full, unpad=True), drawn.mask, 0.7)
     torch.testing.assert_close(forward[drawn.mask], drawn.logprobs[drawn.mask], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("packing", [True, False])
+@pytest.mark.parametrize("unpad", [True, False])
 @pytest.mark.parametrize("pad", [2, 0, 9])
-def test_padding_moves_no_reward_or_value(tmp_path, base, tokenizer, pad, packing):
+def test_padding_moves_no_reward_or_value(tmp_path, base, tokenizer, pad, unpad):
     """Wider prompts, garbage in the pads, pad == eos: the same rewards, values and log-probabilities."""
     from kochat.nn.decoding import generate
-    from kochat.stages.ppo.rollout import score_generation
+    from kochat.stages.ppo.rollout import score_answers
 
     ppo = loaded(tmp_path, base, tokenizer)
     roles = ppo.roles
-    settings = ppo.generation_settings(1.0)
+    settings = ppo.answering.settings(1.0)
     narrow = prompt_batch(tokenizer)
-    drawn = generate(
-        roles.policy, narrow["input_ids"], ppo.prompt_mask(narrow), settings, torch.Generator().manual_seed(0)
-    )
-    first = score_generation(roles, narrow["input_ids"], ppo.prompt_mask(narrow), drawn, settings, packing)
-    wide = prompt_batch(tokenizer, width=narrow["input_ids"].shape[1] + 5)
-    mask = ppo.prompt_mask(wide)
-    ids = torch.where(mask, wide["input_ids"], pad)
-    second = score_generation(roles, ids, mask, drawn, settings, packing)
+    drawn = generate(roles.policy, narrow.input_ids, narrow.mask, settings, torch.Generator().manual_seed(0))
+    first = score_answers(roles, narrow, drawn, settings, unpad=unpad)
+    wide = prompt_batch(tokenizer, width=narrow.input_ids.shape[1] + 5)
+    wide.input_ids = torch.where(wide.mask, wide.input_ids, pad)
+    second = score_answers(roles, wide, drawn, settings, unpad=unpad)
     torch.testing.assert_close(first.scores, second.scores, atol=1e-5, rtol=0)
     for name in ("values", "old_logprobs"):
         left, right = getattr(first, name), getattr(second, name)
@@ -110,11 +111,11 @@ def test_clip_fraction_is_zero_and_gradient_is_vanilla_on_the_first_minibatch(
         assert targets.kl.abs().max() > 0.01
     index = torch.tensor(index)
     rollout = whole.rows(index)
-    loss, statistics = ppo.minibatch_loss(rollout, index, targets, rollout.mask.sum())
+    loss, statistics = summed(ppo.losses(rollout, targets.rows(index), rollout.mask.sum()))
     policy = [p for p in ppo.role("policy").parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss, policy)
-    packed = PackedRows(rollout.sequences, rollout.sequence_mask)
-    logprobs = response_logprobs(ppo.role("policy"), packed, rollout.mask, 0.7)
+    rows = rows_of(rollout.sequences, rollout.sequence_mask, unpad=True)
+    logprobs = response_logprobs(ppo.role("policy"), rows, rollout.mask, 0.7)
     vanilla = -(targets.advantages[index] * logprobs)[rollout.mask].sum() / rollout.mask.sum()
     for ours, plain in zip(gradients, torch.autograd.grad(vanilla, policy), strict=True):
         torch.testing.assert_close(ours, plain, atol=1e-6, rtol=1e-4)
@@ -144,13 +145,14 @@ def test_a_minibatchs_losses_are_those_of_its_own_rows(tmp_path, base, tokenizer
     ppo = attached(tmp_path, loaded(tmp_path, base, tokenizer))
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     targets, index = ppo.targets(rollout), torch.tensor([2, 0])
-    _, statistics = ppo.minibatch_loss(rollout.rows(index), index, targets, rollout.mask[index].sum())
+    _, statistics = summed(ppo.losses(rollout.rows(index), targets.rows(index), rollout.mask[index].sum()))
     errors = []
     for row in index.tolist():
         ids = rollout.sequences[row][rollout.sequence_mask[row]].unsqueeze(0)
         length = int(rollout.mask[row].sum())
         with torch.no_grad():
-            values = ppo.roles.critic.forward_from(ids, torch.ones_like(ids, dtype=torch.bool), 0, ids.shape[1])[0]
+            critic = ppo.roles.critic
+            values = critic.project(critic.hidden(ids, torch.ones_like(ids, dtype=torch.bool)))[0]
         before = values[-length - 1 : -1]  # V stands at the token before the one that it precedes
         torch.testing.assert_close(rollout.values[row][rollout.mask[row]], before, atol=1e-5, rtol=0)
         errors += ((before - targets.returns[row][rollout.mask[row]]) ** 2).tolist()
@@ -226,14 +228,14 @@ def test_stop_tokens_are_those_of_the_policy_unless_given(tmp_path, base, tokeni
     path = tmp_path / "sft" / "kochat.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stop_tokens": ["."]}))
     stop = tokenizer.get_vocab()["."]
-    assert ppo.generation_settings(1.0).stop_ids == (tokenizer.eos_token_id, stop)
-    assert module(tmp_path, base, tokenizer, stop_tokens=[]).generation_settings(1.0).stop_ids == (0,)
+    assert ppo.answering.settings(1.0).stop_ids == (tokenizer.eos_token_id, stop)
+    assert module(tmp_path, base, tokenizer, stop_tokens=[]).answering.settings(1.0).stop_ids == (0,)
 
 
 def test_policy_loss_never_reaches_the_critic(tmp_path, base, tokenizer):
     ppo = attached(tmp_path, loaded(tmp_path, base, tokenizer, vf_coef=0.0))
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
-    loss, _ = ppo.minibatch_loss(rollout, torch.arange(4), ppo.targets(rollout), rollout.mask.sum())
+    loss, _ = summed(ppo.losses(rollout, ppo.targets(rollout), rollout.mask.sum()))
     loss.backward()
     critic = [p for p in ppo.role("critic").parameters() if p.requires_grad]
     assert all(p.grad is None or not p.grad.any() for p in critic)
@@ -245,15 +247,15 @@ def test_the_two_losses_in_turn_have_the_gradient_of_their_sum(tmp_path, base, t
     ppo = attached(tmp_path, loaded(tmp_path, base, tokenizer))
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     targets, index, share = ppo.targets(rollout), torch.arange(4), rollout.mask.sum()
-    ppo.minibatch_loss(rollout, index, targets, share)[0].backward()
+    summed(ppo.losses(rollout, targets, share))[0].backward()
     trained = ppo.trainable_parameters()
     expected = [parameter.grad.clone() for parameter in trained]
     ppo.zero_grad()
     done = []
-    values = ppo_update.response_values
-    monkeypatch.setattr(ppo_update, "response_values", lambda *args: done.append("critic") or values(*args))
+    values = ppo_module.response_values
+    monkeypatch.setattr(ppo_module, "response_values", lambda *args: done.append("critic") or values(*args))
     monkeypatch.setattr(ppo, "manual_backward", lambda loss: done.append("backward") or loss.backward())
-    ppo.accumulate(rollout, targets, index)
+    ppo.accumulate_gradients(rollout, targets, index)
     assert done == ["backward", "critic", "backward"]
     for parameter, gradient in zip(trained, expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, atol=1e-7, rtol=1e-5)
@@ -269,11 +271,11 @@ def test_missing_eos_penalty_touches_exactly_the_unfinished(tmp_path, base, toke
 def test_reward_is_centred_by_the_reward_models_own_statistics(tmp_path, base, tokenizer):
     ppo = loaded(tmp_path, base, tokenizer)
     (judge,) = ppo.roles.reward_models
-    torch.testing.assert_close(judge.centred(torch.tensor([0.25, 2.25])), torch.tensor([0.0, 1.0]))
+    torch.testing.assert_close(judge.centring(torch.tensor([0.25, 2.25])), torch.tensor([0.0, 1.0]))
     hidden = torch.randn(2, 32)
-    torch.testing.assert_close(ppo.role("critic").head(hidden), judge.centred(judge.role.head(hidden)))
+    torch.testing.assert_close(ppo.role("critic").head(hidden), judge.centring(judge.role.head(hidden)))
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
-    torch.testing.assert_close(rollout.scores, judge.centred(rollout.raw_scores))
+    torch.testing.assert_close(rollout.scores, judge.centring(rollout.raw_scores))
 
 
 def test_reward_model_on_another_tokenizer_is_refused(tmp_path, base, tokenizer):
@@ -307,7 +309,7 @@ def test_a_reward_model_that_kochat_did_not_make_is_held_to_its_own_tokenizer(tm
     (tmp_path / "rm" / "kochat.json").unlink()
     with pytest.warns(UserWarning, match="scores are taken as they are"):
         ppo.configure_model()
-    assert (ppo.roles.reward_models[0].mean, ppo.roles.reward_models[0].std) == (0.0, 1.0)
+    assert ppo.roles.reward_models[0].centring == Centring(0.0, 1.0)
     train_tokenizer(TEXTS, 380).save_pretrained(tmp_path / "rm")
     other = PPOModule(policy=str(tmp_path / "sft"), reward_model=str(tmp_path / "rm"))
     with pytest.raises(UserError, match=r"model\.reward_model: .* uses another tokenizer than model\.policy"):
@@ -316,11 +318,15 @@ def test_a_reward_model_that_kochat_did_not_make_is_held_to_its_own_tokenizer(tm
 
 def test_a_run_that_diverges_ends_with_cause_and_remedy():
     from kochat.errors import RunError
-    from kochat.stages.ppo.update import finite_means
 
-    assert finite_means({"policy_loss": [torch.tensor(1.0), torch.tensor(3.0)]}) == {"policy_loss": 2.0}
+    statistics = UpdateStatistics()
+    for loss in (1.0, 3.0):
+        statistics.add({"policy_loss": torch.tensor(loss)})
+    assert statistics.means() == {"policy_loss": 2.0, "minibatches": 2.0}
+    diverged = UpdateStatistics()
+    diverged.add({"policy_loss": torch.tensor(1.0), "value_loss": torch.tensor(float("nan"))})
     with pytest.raises(RunError, match=r"ppo/value_loss is not finite .* lower model\.learning_rate"):
-        finite_means({"policy_loss": [torch.tensor(1.0)], "value_loss": [torch.tensor(float("nan"))]})
+        diverged.means()
 
 
 def test_temperature_zero_is_refused(tmp_path):
@@ -337,12 +343,11 @@ def test_options_that_cannot_be_meant_are_refused(options):
 
 
 @pytest.mark.parametrize(("rows", "sizes"), [(1, [0, 0, 1]), (4, [1, 1, 2]), (6, [2, 2, 2])])
-def test_a_rank_with_fewer_rows_takes_as_many_steps(tmp_path, base, tokenizer, monkeypatch, rows, sizes):
+def test_a_rank_with_fewer_rows_takes_as_many_steps(tmp_path, monkeypatch, rows, sizes):
     """Another rank has 6 rows, 3 minibatches of 2 an epoch; every row is dealt once an epoch all the same."""
-    ppo = loaded(tmp_path, base, tokenizer, ppo_epochs=1)
-    ppo.trainer = trainer(tmp_path)
-    monkeypatch.setattr(ppo.trainer.strategy, "reduce", lambda x, reduce_op: torch.tensor(3))
-    parts = list(ppo.minibatches(rows))
+    run = trainer(tmp_path)
+    monkeypatch.setattr(run.strategy, "reduce", lambda x, reduce_op: torch.tensor(3))
+    parts = list(minibatches(run, rows, PPOOptions(ppo_epochs=1, minibatch_size=2), torch.Generator().manual_seed(0)))
     assert sorted(len(part) for part in parts) == sizes
     assert sorted(torch.cat(parts).tolist()) == list(range(rows))
 
@@ -353,7 +358,7 @@ def test_an_empty_minibatch_gives_every_parameter_a_gradient_of_zero(
 ):
     """DDP waits for every gradient, that of a rank without rows too."""
     ppo = module(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank)
-    monkeypatch.setattr(ppo, "minibatches", lambda rows: [torch.zeros(0, dtype=torch.long)])
+    monkeypatch.setattr(ppo_module, "minibatches", lambda *given: [torch.zeros(0, dtype=torch.long)])
     gradients = []
     monkeypatch.setattr(
         ppo, "on_before_optimizer_step", lambda optimizer: gradients.extend(p.grad for p in ppo.trainable_parameters())
@@ -376,8 +381,9 @@ def test_export_of_a_lora_policy_is_one_adapter_on_the_original_base(tmp_path, b
     ids = torch.tensor([[5, 6, 7]])
     mask = torch.ones(1, 3, dtype=torch.bool)
     with torch.no_grad():
-        again = HostPool().load("policy", tmp_path / "out").forward_from(ids, mask, 0, 3)
-        torch.testing.assert_close(again, ppo.role("policy").forward_from(ids, mask, 0, 3), atol=1e-6, rtol=0)
+        roles = (ppo.role("policy"), HostPool().load("policy", tmp_path / "out"))
+        before, again = (role.project(role.hidden(ids, mask)) for role in roles)
+        torch.testing.assert_close(again, before, atol=1e-6, rtol=0)
 
 
 class EmitEvenTokens(PPOModule):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from kochat.data.datamodule import RowLengths
 from kochat.errors import UserError
 from kochat.stages.ppo.module import PPOModule
 from tests.stages.harness import BatchData, prompt_batch, trainer, write_stage
@@ -31,14 +32,14 @@ def fitted(tmp_path, models, tokenizer, rollouts=2, **options):
 
 def test_a_fixed_weight_stays(tmp_path, models, tokenizer):
     ppo, run = fitted(tmp_path, models, tokenizer, kl_coef=0.3)
-    assert ppo.kl_coef == run.callback_metrics["ppo/kl_coef"] == pytest.approx(0.3)
+    assert ppo.kl_weight == run.callback_metrics["ppo/kl_coef"] == pytest.approx(0.3)
 
 
 def test_the_adaptive_weight_moves_after_each_rollout(tmp_path, models, tokenizer):
     """The first rollout's KL is 0, far under the target: * 0.98. The log has the weight that a rollout was charged with."""
     ppo, run = fitted(tmp_path, models, tokenizer, rollouts=1, kl_coef=0.3, kl_target=6.0)
     assert run.callback_metrics["ppo/kl_coef"] == pytest.approx(0.3)
-    assert ppo.kl_coef == pytest.approx(0.3 * 0.98)
+    assert ppo.kl_weight == pytest.approx(0.3 * 0.98)
 
 
 def test_the_adaptive_weight_follows_the_kl_of_answers_not_of_tokens(tmp_path, models, tokenizer):
@@ -46,9 +47,8 @@ def test_the_adaptive_weight_follows_the_kl_of_answers_not_of_tokens(tmp_path, m
     ppo = module(models, kl_coef=0.2, kl_target=4.5 / 1.1)
     ppo.trainer = trainer(tmp_path)
     mask = torch.arange(4) < torch.tensor([[2], [4]])
-    rollout, targets = SimpleNamespace(scores=torch.zeros(2)), SimpleNamespace(kl=1.5 * mask.float())
-    ppo.adapt_kl_coef(rollout, targets)
-    assert ppo.kl_coef == pytest.approx(0.2 * 1.01)
+    ppo.adapt_kl_weight(SimpleNamespace(kl=1.5 * mask.float()))
+    assert ppo.kl_weight == pytest.approx(0.2 * 1.01)
 
 
 def rates_of(ppo, run, batches):
@@ -116,12 +116,16 @@ def test_a_run_bounded_by_time_alone_is_refused(tmp_path, models, tokenizer):
 def test_a_prompt_and_answer_that_outgrow_the_positions_are_refused_at_the_start(tmp_path, models, tokenizer):
     """128 positions: prompts of up to 120 with 8 new tokens leave none for the EOS behind a cut answer."""
     data = BatchData([prompt_batch(tokenizer)])
-    data.max_prompt_length = 120
+
+    def with_prompts_of(length):
+        ppo = module(models, max_new_tokens=8)
+        ppo.row_lengths = RowLengths(prompt=length)
+        return ppo
+
     message = r"max_prompt_length \+ model\.max_new_tokens \+ 1: 129 tokens are more than the 128 positions of policy"
     with pytest.raises(UserError, match=message):
-        trainer(tmp_path).fit(module(models, max_new_tokens=8), datamodule=data)
-    data.max_prompt_length = 119
-    trainer(tmp_path).fit(module(models, max_new_tokens=8), datamodule=data)
+        trainer(tmp_path).fit(with_prompts_of(120), datamodule=data)
+    trainer(tmp_path).fit(with_prompts_of(119), datamodule=data)
 
 
 def test_the_adaptive_weight_is_in_the_checkpoint_and_a_fixed_one_is_the_configs(tmp_path, models, tokenizer):
@@ -131,8 +135,8 @@ def test_the_adaptive_weight_is_in_the_checkpoint_and_a_fixed_one_is_the_configs
     adaptive, fixed = module(models, kl_coef=0.3, kl_target=6.0), module(models, kl_coef=0.3)
     for ppo in (adaptive, fixed):
         ppo.on_load_checkpoint(checkpoint)
-    assert 0.3 * 0.98**2 <= adaptive.kl_coef < 0.3
-    assert fixed.kl_coef == 0.3
+    assert 0.3 * 0.98**2 <= adaptive.kl_weight < 0.3
+    assert fixed.kl_weight == 0.3
 
 
 def test_an_update_ends_where_the_policy_has_gone_too_far(tmp_path, models, tokenizer):
@@ -197,8 +201,8 @@ def test_memory_is_said_before_training(tmp_path, models, tokenizer, capsys):
         ({"kl_coef": -0.1}, r"kl_coef=-0.1 is no such weight"),
         ({"kl_coef": float("nan")}, r"kl_coef=nan is no such weight"),
         ({"learning_rate": -1e-5}, r"learning_rate=-1e-05 is no such weight or rate"),
-        ({"kl_target": 0.0}, r"kl_target=0.0 leaves nothing"),
-        ({"target_kl": -1.0}, r"target_kl=-1.0 leaves nothing"),
+        ({"kl_target": 0.0}, r"kl_target=0.0 is no target"),
+        ({"target_kl": -1.0}, r"target_kl=-1.0 is no target"),
         ({"clip_range": 0.0}, r"clip_range=0.0 leaves nothing"),
         ({"gamma": 1.1}, r"gamma=1.1 is no share"),
         ({"gae_lambda": -0.1}, r"gae_lambda=-0.1 is no share"),

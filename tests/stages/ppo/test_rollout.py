@@ -7,8 +7,10 @@ import torch
 
 from kochat.nn.decoding import GenerationSettings
 from kochat.nn.role_loading import HostPool
-from kochat.stages.ppo.ppo_roles import PPORoles, RewardModel
-from kochat.stages.ppo.rollout import collect, ended
+from kochat.rewards.centring import Centring
+from kochat.rewards.reward_models import RewardModel
+from kochat.stages.ppo.models import PPORoles
+from kochat.stages.ppo.rollout import ended, roll_out
 from tests.stages.harness import prompt_batch, write_stage
 
 EOS, STOP, PAD = 0, 9, 2
@@ -45,40 +47,35 @@ def roles(tmp_path_factory, base, tokenizer):
     folder = tmp_path_factory.mktemp("roles")
     sft, rm = (write_stage(folder / str(value), base, tokenizer, 4, value) for value in (False, True))
     pool = HostPool()
-    policy, reference, critic = pool.load("policy", sft), pool.load("reference", sft), pool.load("critic", rm, True)
+    policy, reference, critic = (
+        pool.load("policy", sft),
+        pool.load("reference", sft),
+        pool.load("critic", rm, value=True),
+    )
     return PPORoles(policy, reference, critic, ())
 
 
 def drawn(roles, tokenizer, *judges, stop_ids=(EOS,)):
     batch = prompt_batch(tokenizer)
-    columns = torch.arange(batch["input_ids"].shape[1]).flip(0)
-    settings = GenerationSettings(6, 1.0, stop_ids, PAD)
-    mask = columns < batch["lengths"].unsqueeze(1)
-    return batch, collect(
-        replace(roles, reward_models=judges),
-        batch["input_ids"],
-        mask,
-        settings,
-        torch.Generator().manual_seed(0),
-        packing=False,
-    )
+    settings, generator = GenerationSettings(6, 1.0, stop_ids, PAD), torch.Generator().manual_seed(0)
+    return batch, roll_out(replace(roles, reward_models=judges), batch, settings, generator, unpad=False)
 
 
 def test_sampled_ids_are_never_decoded_and_encoded_again(roles, tokenizer):
     """Also where they spell half a syllable: decoding and encoding gives other ids for most random draws."""
     judge = Recorder(1.0)
-    batch, rollout = drawn(roles, tokenizer, RewardModel(judge))
+    batch, rollout = drawn(roles, tokenizer, RewardModel(judge, Centring()))
     encoded_again = 0
-    for row, (length, keep) in enumerate(zip(batch["lengths"].tolist(), rollout.mask, strict=True)):
+    for row, (length, keep) in enumerate(zip(batch.lengths.tolist(), rollout.mask, strict=True)):
         answer = rollout.sequences[row, -rollout.mask.shape[1] :][keep].tolist()
-        prompt = batch["input_ids"][row, -length:].tolist()
+        prompt = batch.input_ids[row, -length:].tolist()
         assert judge.rows[row] == prompt + answer + ([] if rollout.stopped[row] else [EOS])
         encoded_again += tokenizer(tokenizer.decode(answer), add_special_tokens=False)["input_ids"] != answer
     assert encoded_again > 0
 
 
 def test_an_ensembles_score_is_the_mean_of_centred_scores_and_its_disagreement_their_spread(roles, tokenizer):
-    judges = [RewardModel(Recorder(3.0), mean=1.0, std=2.0), RewardModel(Recorder(5.0), mean=2.0, std=1.0)]  # 1 and 3
+    judges = [RewardModel(Recorder(3.0), Centring(1.0, 2.0)), RewardModel(Recorder(5.0), Centring(2.0, 1.0))]  # 1 and 3
     _, rollout = drawn(roles, tokenizer, *judges)
     assert rollout.raw_scores.tolist() == [3.0] * 4
     assert rollout.scores.tolist() == [2.0] * 4
@@ -90,10 +87,10 @@ def test_an_ensembles_score_is_the_mean_of_centred_scores_and_its_disagreement_t
 
 def test_a_stop_token_ends_the_mask_inclusively(roles, tokenizer):
     """Take a token that was drawn as a second stop token: the same draw ends there."""
-    _, free = drawn(roles, tokenizer, RewardModel(Recorder(0.0)), stop_ids=(EOS,))
+    _, free = drawn(roles, tokenizer, RewardModel(Recorder(0.0), Centring()), stop_ids=(EOS,))
     responses = free.sequences[:, -free.mask.shape[1] :]
     stop = int(responses[0, 1])
-    _, held = drawn(roles, tokenizer, RewardModel(Recorder(0.0)), stop_ids=(EOS, stop))
+    _, held = drawn(roles, tokenizer, RewardModel(Recorder(0.0), Centring()), stop_ids=(EOS, stop))
     length = responses[0].tolist().index(stop) + 1
     assert held.mask[0].sum() == length
     assert held.sequences[0, -held.mask.shape[1] :][length - 1] == stop

@@ -2,8 +2,10 @@
 
 import torch
 
+from kochat.stages.ppo.metrics import explained_variance
+from kochat.stages.ppo.module import PPOModule
 from kochat.stages.ppo.rollout import Rollout
-from kochat.stages.ppo.targets import RewardSettings, make_targets, penalised_scores
+from tests.stages.harness import trainer
 
 LENGTHS = [2, 3]
 
@@ -27,21 +29,53 @@ def rollout():
     )
 
 
-def test_penalties_by_hand():
-    settings = RewardSettings(0.0, missing_eos_penalty=4.0, length_penalty=0.1, disagreement_coef=2.0)
+def ppo(tmp_path, **options):
+    """Return a module that has a trainer and no models: maths alone."""
+    module = PPOModule(**{"missing_eos_penalty": 0.0} | options)
+    module.trainer = trainer(tmp_path)
+    return module
+
+
+def test_penalties_by_hand(tmp_path):
+    charges = {
+        "missing_eos_penalty": 4.0,
+        "length_penalty": 0.1,
+        "disagreement_coef": 2.0,
+        "reward_ensemble": ["other"],
+    }
     # 5 - 0 - 0.2 - 1 and 1 - 4 - 0.3 - 4
-    torch.testing.assert_close(penalised_scores(rollout(), settings), torch.tensor([3.8, -7.3]))
+    torch.testing.assert_close(ppo(tmp_path, **charges).targets(rollout()).scores, torch.tensor([3.8, -7.3]))
 
 
-def test_without_penalties_the_score_stays():
-    assert penalised_scores(rollout(), RewardSettings(0.1)).tolist() == [5.0, 1.0]
+def test_without_penalties_the_score_stays(tmp_path):
+    assert ppo(tmp_path).targets(rollout()).scores.tolist() == [5.0, 1.0]
 
 
-def test_returns_are_rewards_to_come_and_are_not_whitened():
-    """With V = 0 and gamma = lambda = 1 the returns are the sums of the rewards still to come."""
-    settings = RewardSettings(0.5, gae_lambda=1.0)
-    targets = make_targets(rollout(), settings, whiten=lambda advantages, mask: advantages * 0 + 7.0)
+def test_returns_are_rewards_to_come_and_are_not_whitened(tmp_path):
+    """With V = 0 and gamma = lambda = 1 the returns, and the advantages before whitening, are the sums of the rewards still to come."""
+    targets = ppo(tmp_path, kl_coef=0.5, gae_lambda=1.0).targets(rollout())
     # Rewards: -0.5, -0.5 + 5 and 0, 0, 1.
+    returns = torch.tensor([4.0, 4.5, 1.0, 1.0, 1.0])
+    mask = rollout().mask
     torch.testing.assert_close(targets.returns, torch.tensor([[4.0, 4.5, 0.0], [1.0, 1.0, 1.0]]))
-    assert (targets.advantages == 7.0).all()
+    torch.testing.assert_close(targets.advantages[mask], (returns - returns.mean()) / returns.std(correction=0))
     assert targets.kl.tolist() == [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_the_kl_that_is_charged_is_the_weight_of_now_and_not_the_configs(tmp_path):
+    module = ppo(tmp_path, kl_coef=0.5, gae_lambda=1.0)
+    module.kl_weight = 0.0
+    torch.testing.assert_close(module.targets(rollout()).returns, torch.tensor([[5.0, 5.0, 0.0], [1.0, 1.0, 1.0]]))
+
+
+def test_explained_variance_by_hand(tmp_path):
+    """Returns 4, 4.5, 1, 1, 1: a critic that says them explains all, one that says their mean nothing, one that says 0 as little."""
+    mask, run = rollout().mask, trainer(tmp_path)
+    returns = torch.tensor([[4.0, 4.5, torch.nan], [1.0, 1.0, 1.0]])
+    assert explained_variance(run, returns, returns, mask) == 1
+    assert explained_variance(run, torch.full_like(returns, 2.3), returns, mask).abs() < 1e-6
+    half = explained_variance(
+        run, returns / 2, returns, mask
+    )  # errors half as large: a quarter of the variance is left
+    torch.testing.assert_close(half, torch.tensor(0.75))
+    assert explained_variance(run, returns, torch.ones_like(returns), mask) == 0  # nothing varies

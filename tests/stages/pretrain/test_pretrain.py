@@ -2,9 +2,12 @@
 
 import torch
 
+from kochat.data.batches import TextBatch
+from kochat.data.datamodule import RowLengths
 from kochat.nn.role_loading import HostPool
 from kochat.nn.tokenizers import load_tokenizer
-from kochat.stages.pretrain.module import GPT2Size, PretrainModule
+from kochat.stages.pretrain.module import PretrainModule
+from kochat.stages.pretrain.options import GPT2Size
 from tests.conftest import TEXTS
 from tests.stages.harness import BatchData, trainer
 
@@ -21,18 +24,22 @@ class CorpusData(BatchData):
     def texts(self):
         return iter(TEXTS * 4)
 
-    def setup(self, stage):
-        tokenizer = self.trainer.lightning_module.tokenizer
+    row_lengths = RowLengths()
+
+    def check_files(self):
+        pass
+
+    def connect(self, tokenizer):
         ids = torch.tensor(tokenizer(" ".join(TEXTS))["input_ids"][:64]).view(2, 32)
-        batch = {"input_ids": ids, "lengths": torch.full((2,), 32), "prompt_lengths": torch.zeros(2).long()}
-        self.batches = [batch | {"ids": ["a", "b"]}] * self.steps
+        self.batches = [TextBatch(ids, torch.full((2,), 32), ["a", "b"], torch.zeros(2).long())] * self.steps
         self.validation = self.batches[:1]
 
 
 def fitted(tmp_path, steps):
-    module = PretrainModule(TINY, vocab_size=380, learning_rate=1e-2)
+    module, data = PretrainModule(size=TINY, vocab_size=380, learning_rate=1e-2), CorpusData(steps)
+    module.connect(data)
     run = trainer(tmp_path)
-    run.fit(module, datamodule=CorpusData(steps))
+    run.fit(module, datamodule=data)
     return module, run
 
 
@@ -60,5 +67,6 @@ def test_export_is_a_base_that_other_stages_load(tmp_path):
     assert tokenizer.get_vocab() == module.tokenizer.get_vocab()
     ids = torch.tensor([[5, 6, 7]])
     mask = torch.ones_like(ids, dtype=torch.bool)
-    again = HostPool().load("policy", tmp_path / "export").forward_from(ids, mask, 0, 3)
-    torch.testing.assert_close(again, module.role("policy").forward_from(ids, mask, 0, 3), atol=1e-6, rtol=0)
+    roles = (module.role("policy"), HostPool().load("policy", tmp_path / "export"))
+    before, again = (role.project(role.hidden(ids, mask)) for role in roles)
+    torch.testing.assert_close(again, before, atol=1e-6, rtol=0)

@@ -2,12 +2,17 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
+from kochat.data.batches import PreferenceBatch, TextBatch
 from kochat.nn.adapters import LoraSettings
 from kochat.nn.role_loading import HostPool
+from kochat.nn.rows import PaddedRows, last_scores
+from kochat.rewards.centring import Centring
 from kochat.stages.reward_model.module import RewardModule
 from tests.stages.harness import BatchData, preference_batch, trainer
 
@@ -31,23 +36,36 @@ def attached(tmp_path, base, **options):
     return rm
 
 
+def record(name: str) -> PreferenceBatch:
+    """Return a batch of one record, of which only the name and the order matter."""
+    ids = torch.zeros(3, 1, dtype=torch.long)
+    order = {"pairs": torch.tensor([[0, 1], [0, 2], [1, 2]]), "grades": torch.arange(3), "row": torch.zeros(3).long()}
+    return PreferenceBatch(
+        ids, torch.ones(3), [name], torch.zeros(3), **order, prompts=["?"], completions=[["a", "b", "c"]]
+    )
+
+
+def demonstrations(*names: str) -> TextBatch:
+    """Return a batch of demonstrations, of which only the names matter."""
+    zeros = torch.zeros(len(names), 1, dtype=torch.long)
+    return TextBatch(zeros, torch.ones(len(names)), list(names), zeros[:, 0])
+
+
 class FixedScores(RewardModule):
     """Score the completions of batch i by the i-th of `given`, whatever they say."""
 
     given: tuple = ()
 
     def scores(self, batch):
-        return torch.tensor(self.given[int(batch["ids"][0])])
+        return torch.tensor(self.given[int(batch.ids[0])])
 
 
 def fixed(tmp_path, base, given, **options):
     """Validate on one batch a list of scores, each record named after its batch; return (module, logged figures)."""
     rm = FixedScores(base=str(base), lora=LoraSettings(2), **options)
     rm.given = given
-    batch = {"pairs": torch.tensor([[0, 1], [0, 2], [1, 2]]), "grades": torch.arange(3), "row": torch.zeros(3).long()}
-    batches = [batch | {"ids": [str(index)]} for index in range(len(given))]
     run = trainer(tmp_path)
-    run.validate(rm, torch.utils.data.DataLoader(batches, batch_size=None), verbose=False)
+    run.validate(rm, DataLoader([record(str(index)) for index in range(len(given))], batch_size=None), verbose=False)
     return rm, {name: value.item() for name, value in run.callback_metrics.items()}
 
 
@@ -69,12 +87,12 @@ def test_score_stands_at_the_last_real_token(base, tokenizer):
     rm = module(base)
     batch = preference_batch(tokenizer, ROWS)
     scores = rm.scores(batch)
-    for row, length in enumerate(batch["lengths"].tolist()):
-        alone = {"input_ids": batch["input_ids"][row : row + 1, :length], "lengths": batch["lengths"][row : row + 1]}
+    for row, length in enumerate(batch.lengths.tolist()):
+        alone = replace(batch, input_ids=batch.input_ids[row : row + 1, :length], lengths=batch.lengths[row : row + 1])
         torch.testing.assert_close(rm.scores(alone)[0], scores[row], atol=1e-5, rtol=0)
-    ids = batch["input_ids"].clone()
-    ids[0, batch["lengths"][0] - 1] = 5
-    changed = rm.scores(batch | {"input_ids": ids})
+    ids = batch.input_ids.clone()
+    ids[0, batch.lengths[0] - 1] = 5
+    changed = rm.scores(replace(batch, input_ids=ids))
     assert abs(changed[0] - scores[0]) > 1e-3
     torch.testing.assert_close(changed[1:], scores[1:], atol=1e-5, rtol=0)
 
@@ -89,22 +107,25 @@ def test_validation_by_hand(tmp_path, base):
     expected |= {"score_best": 2.0, "score_middle": 1.5, "score_worst": 0.5}
     expected |= {"reward_mean": 2.0, "reward_std": math.sqrt(16 / 6 - (8 / 6) ** 2)}
     assert figures == pytest.approx({f"rm/{name}": value for name, value in expected.items()})
-    assert rm.reward_mean == pytest.approx(2.0)  # of the best: 3 and 1
-    assert rm.reward_std == pytest.approx(math.sqrt(16 / 6 - (8 / 6) ** 2))  # of all six
+    assert rm.centring.mean == pytest.approx(2.0)  # of the best: 3 and 1
+    assert rm.centring.std == pytest.approx(math.sqrt(16 / 6 - (8 / 6) ** 2))  # of all six
 
 
 def test_zero_is_the_mean_score_of_the_demonstrations(tmp_path, base):
     """Where the data has held-out demonstrations they, and not the best answers, fix the reward's level."""
     rm = FixedScores(base=str(base), lora=LoraSettings(2))
     rm.given = (GIVEN[0], GIVEN[1], (5.0, 7.0), (9.0,))
-    pairs = {"pairs": torch.tensor([[0, 1], [0, 2], [1, 2]]), "grades": torch.arange(3), "row": torch.zeros(3).long()}
-    held_out = [pairs | {"ids": [str(index)]} for index in range(2)]
-    demonstrations = [{"ids": ["2", "2b"]}, {"ids": ["3"]}, {"ids": ["2", "2b"]}]  # a sampler that pads with repeats
-    loaders = [torch.utils.data.DataLoader(rows, batch_size=None) for rows in (held_out, demonstrations)]
+    held_out = [record(str(index)) for index in range(2)]
+    texts = [
+        demonstrations("2", "2b"),
+        demonstrations("3"),
+        demonstrations("2", "2b"),
+    ]  # a sampler that pads with repeats
+    loaders = [DataLoader(rows, batch_size=None) for rows in (held_out, texts)]
     run = trainer(tmp_path)
     run.validate(rm, loaders, verbose=False)
-    assert rm.reward_mean == run.callback_metrics["rm/reward_mean"] == 7.0
-    assert rm.reward_std == pytest.approx(math.sqrt(16 / 6 - (8 / 6) ** 2))
+    assert rm.centring.mean == run.callback_metrics["rm/reward_mean"] == 7.0
+    assert rm.centring.std == pytest.approx(math.sqrt(16 / 6 - (8 / 6) ** 2))
     assert run.callback_metrics["rm/accuracy"] == 4.5 / 6
 
 
@@ -112,7 +133,7 @@ def test_rows_of_uneven_batches_count_alike(tmp_path, base, tokenizer):
     """Three records in batches of two and one: the figure is that of rows, not the mean of batch means."""
     rm = attached(tmp_path, base)
     third = [("오늘 날씨가 참 좋네요", ["네, 좋네요.", "그래요.", "으아"])]
-    first, second = preference_batch(tokenizer, ROWS), preference_batch(tokenizer, third) | {"ids": ["third"]}
+    first, second = preference_batch(tokenizer, ROWS), replace(preference_batch(tokenizer, third), ids=["third"])
     rm.validation_step(first, 0)
     rm.validation_step(second, 1)
     best = torch.cat([rm.scores(first), rm.scores(second)]).view(3, 3)[:, 0]
@@ -124,11 +145,10 @@ def test_rows_of_uneven_batches_count_alike(tmp_path, base, tokenizer):
 def test_each_validation_counts_its_own_scores(tmp_path, base):
     rm, _ = fixed(tmp_path, base, ((3.0, 1.0, 0.0),))
     rm.given = ((0.0, 1.0, 3.0),)  # the same record, scored otherwise after more training
-    batch = {"pairs": torch.tensor([[0, 1], [0, 2], [1, 2]]), "grades": torch.arange(3), "row": torch.zeros(3).long()}
     run = trainer(tmp_path)
-    run.validate(rm, torch.utils.data.DataLoader([batch | {"ids": ["0"]}], batch_size=None), verbose=False)
+    run.validate(rm, DataLoader([record("0")], batch_size=None), verbose=False)
     assert run.callback_metrics["rm/accuracy"] == 0
-    assert rm.reward_mean == 0
+    assert rm.centring.mean == 0
 
 
 def test_a_constant_shift_changes_neither_loss_nor_accuracy(tmp_path, base):
@@ -136,7 +156,7 @@ def test_a_constant_shift_changes_neither_loss_nor_accuracy(tmp_path, base):
     rm, shifted = fixed(tmp_path, base, tuple(tuple(score + 8 for score in row) for row in GIVEN))
     for name in ("rm/val_loss", "rm/accuracy", "rm/margin"):
         assert shifted[name] == pytest.approx(plain[name]), name
-    assert rm.reward_mean == pytest.approx(10.0)
+    assert rm.centring.mean == pytest.approx(10.0)
 
 
 def test_swapping_best_and_worst_negates_the_margin(tmp_path, base):
@@ -177,14 +197,14 @@ def test_it_learns_to_rank(tmp_path, base, tokenizer):
 def test_export_gives_the_same_scores_and_carries_what_centres_them(tmp_path, base, tokenizer, rank):
     rm = module(base, rank=rank)
     rm.trainer = trainer(tmp_path)
-    rm.reward_mean, rm.reward_std = 0.25, 2.0
+    rm.centring = Centring(0.25, 2.0)
     rm.export(tmp_path / "export")
     info = json.loads((tmp_path / "export" / "kochat.json").read_text())
     assert (info["reward_mean"], info["reward_std"]) == (0.25, 2.0)
     batch = preference_batch(tokenizer, ROWS)
-    columns = torch.arange(batch["input_ids"].shape[1])
-    mask = columns < batch["lengths"].unsqueeze(1)
-    again = HostPool().load("reward_model", tmp_path / "export", value=True).last_scores(batch["input_ids"], mask)
+    again = last_scores(
+        HostPool().load("reward_model", tmp_path / "export", value=True), PaddedRows(batch.input_ids, batch.mask)
+    )
     torch.testing.assert_close(again, rm.scores(batch), atol=1e-5, rtol=0)
 
 
@@ -194,8 +214,8 @@ def test_test_step_orders_from_best_to_worst(tmp_path, base, tokenizer):
     batch = preference_batch(tokenizer, ROWS)
     scores = rm.scores(batch).view(2, 3)
     order = torch.tensor([4, 2, 0, 5, 1, 3])
-    shuffled = batch | {key: batch[key][order] for key in ("input_ids", "lengths", "grades", "row")}
+    shuffled = replace(batch, **{key: getattr(batch, key)[order] for key in ("input_ids", "lengths", "grades", "row")})
     result = rm.test_step(shuffled, 0)
-    torch.testing.assert_close(result["scores"], scores, atol=1e-5, rtol=0)
-    assert result["completions"] == [completions for _, completions in ROWS]
-    assert result["ids"] == ["0", "1"]
+    torch.testing.assert_close(result.scores, scores, atol=1e-5, rtol=0)
+    assert result.completions == [completions for _, completions in ROWS]
+    assert result.ids == ["0", "1"]

@@ -13,9 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 
 from kochat.engine.nan_guard import NonFiniteError
-from kochat.errors import UserError
 from kochat.metrics.reward_reliability import SCALARS
 from kochat.stages.reward_model.reward_evaluation import RewardEvaluation
+from kochat.stages.reward_model.scored_batch import ScoredBatch
 from tests.engine.toy import ToyChat, toy_trainer
 
 LOG3 = math.log(3)
@@ -38,6 +38,7 @@ FIGURES = {
 
 
 def collate(rows):
+    """Make a batch of records as plain values, which Lightning moves; the module's steps make a `ScoredBatch` of it."""
     return {
         "ids": [row["id"] for row in rows],
         "prompts": ["?" for _ in rows],
@@ -63,10 +64,10 @@ class ToyReward(ToyChat):
         return records_loader()
 
     def validation_step(self, batch, batch_idx, dataloader_idx=0):
-        return batch if dataloader_idx == 0 else None
+        return ScoredBatch(**batch) if dataloader_idx == 0 else None
 
     def test_step(self, batch, batch_idx):
-        return batch
+        return ScoredBatch(**batch)
 
 
 def logged(trainer, prefix):
@@ -142,15 +143,11 @@ def test_no_record_is_no_figure_and_no_crash(tmp_path):
     callback.on_test_epoch_end(trainer, None)  # a module would be asked to log if there were a figure
 
 
-def test_wrong_outputs_are_refused():
+def test_scores_that_are_no_numbers_are_refused():
     callback = RewardEvaluation()
-    bad = collate(RECORDS[:1])
-    with pytest.raises(UserError, match="validation_step must return a dict of ids, prompts, completions, scores"):
-        callback.on_validation_batch_end(None, None, None, None, 0)
-    with pytest.raises(UserError, match="test_step must return"):
-        callback.on_test_batch_end(None, None, bad | {"completions": None}, None, 0)
+    bad = ScoredBatch(**collate(RECORDS[:1]) | {"scores": torch.full((1, 3), math.nan)})
     with pytest.raises(NonFiniteError, match="validation batch 7 is not finite"):
-        callback.on_validation_batch_end(None, None, bad | {"scores": torch.full((1, 3), math.nan)}, None, 7)
+        callback.on_validation_batch_end(None, None, bad, None, 7)
     callback.on_validation_batch_end(None, None, None, None, 0, dataloader_idx=1)
 
 

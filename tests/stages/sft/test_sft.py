@@ -1,6 +1,7 @@
 """SFT: the loss falls on completion and EOS alone, only the adapter learns, and answers end."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -31,13 +32,13 @@ def fitted(tmp_path, base, tokenizer, steps=100, **options):
 def test_loss_is_the_cross_entropy_of_completion_and_eos(base, tokenizer):
     sft = module(base)
     batch = text_batch(tokenizer, PAIRS)
-    logits = sft.role("policy").host(input_ids=batch["input_ids"]).logits  # right padding: causal rows see no pad
+    logits = sft.role("policy").host(input_ids=batch.input_ids).logits  # right padding: causal rows see no pad
     nats = []
-    for row, (start, end) in enumerate(zip(batch["prompt_lengths"].tolist(), batch["lengths"].tolist(), strict=True)):
-        assert batch["input_ids"][row, end - 1] == tokenizer.eos_token_id
+    for row, (start, end) in enumerate(zip(batch.prompt_lengths.tolist(), batch.lengths.tolist(), strict=True)):
+        assert batch.input_ids[row, end - 1] == tokenizer.eos_token_id
         for position in range(start, end):
             logprobs = logits[row, position - 1].double().log_softmax(-1)
-            nats.append(-logprobs[batch["input_ids"][row, position]].item())
+            nats.append(-logprobs[batch.input_ids[row, position]].item())
     loss, count = sft.loss(batch)
     assert count == len(nats)
     assert loss.item() == pytest.approx(sum(nats) / len(nats), abs=1e-5)
@@ -47,14 +48,14 @@ def test_eos_carries_loss_where_pad_is_eos(base, tokenizer):
     """What stands in the pads, EOS itself included, and how many there are, changes nothing."""
     sft = module(base)
     batch = text_batch(tokenizer, PAIRS)
-    columns = torch.arange(batch["input_ids"].shape[1])
-    pads = columns >= batch["lengths"].unsqueeze(1)
+    columns = torch.arange(batch.input_ids.shape[1])
+    pads = columns >= batch.lengths.unsqueeze(1)
     assert pads.any()
     expected, count = sft.loss(batch)
-    with_eos = torch.where(pads, tokenizer.eos_token_id, batch["input_ids"])
+    with_eos = torch.where(pads, tokenizer.eos_token_id, batch.input_ids)
     wider = torch.cat([with_eos, torch.full((2, 5), tokenizer.eos_token_id)], 1)
     for ids in (with_eos, wider):
-        loss, again = sft.loss(batch | {"input_ids": ids})
+        loss, again = sft.loss(replace(batch, input_ids=ids))
         torch.testing.assert_close(loss, expected)
         assert again == count
 
@@ -64,9 +65,9 @@ def test_a_prompt_is_no_target(base, tokenizer):
     sft = module(base)
     batch = text_batch(tokenizer, PAIRS)
     loss, count = sft.loss(batch)
-    whole, all_tokens = sft.loss(batch | {"prompt_lengths": torch.zeros(2, dtype=torch.long)})
-    assert count == (batch["lengths"] - batch["prompt_lengths"]).sum()
-    assert all_tokens == (batch["lengths"] - 1).sum()  # nothing predicts the first token
+    whole, all_tokens = sft.loss(replace(batch, prompt_lengths=torch.zeros(2, dtype=torch.long)))
+    assert count == (batch.lengths - batch.prompt_lengths).sum()
+    assert all_tokens == (batch.lengths - 1).sum()  # nothing predicts the first token
     assert abs(whole - loss) > 0.01
 
 
@@ -90,13 +91,13 @@ def test_it_learns_answers_and_when_to_stop_and_its_export_answers_alike(tmp_pat
     sft.trainer = trainer(tmp_path)
     batch = prompt_batch(tokenizer, [prompt for prompt, _ in PAIRS])
     assert sft.answer(batch) == [completion for _, completion in PAIRS]
-    drawn = generate(sft.role("policy"), batch["input_ids"], sft.prompt_mask(batch), sft.generation_settings())
+    drawn = generate(sft.role("policy"), batch.input_ids, batch.mask, sft.answering.settings())
     assert drawn.stopped.all()
     sft.export(tmp_path / "export")
     config = json.loads((tmp_path / "export" / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["r"]) == (str(base), 8)
     again = HostPool().load("policy", tmp_path / "export")
-    reloaded = generate(again, batch["input_ids"], sft.prompt_mask(batch), sft.generation_settings())
+    reloaded = generate(again, batch.input_ids, batch.mask, sft.answering.settings())
     assert torch.equal(reloaded.responses, drawn.responses)
     torch.testing.assert_close(reloaded.logprobs, drawn.logprobs, atol=1e-5, rtol=0)
 
@@ -119,8 +120,8 @@ def test_a_checkpoint_holds_what_is_trained_and_refuses_strange_keys(tmp_path, b
 
 @pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "llama", "qwen2"])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_packed_rows_cannot_see_each_other(tmp_path, tokenizer, kind, attention):
-    """Loss and gradient of packed examples are those of the same examples, each padded to a row of its own."""
+def test_unpadded_rows_cannot_see_each_other(tmp_path, tokenizer, kind, attention):
+    """Loss and gradient of examples without padding are those of the same examples, each padded to a row of its own."""
     from tests.conftest import write_base
 
     pairs = [
@@ -131,14 +132,14 @@ def test_packed_rows_cannot_see_each_other(tmp_path, tokenizer, kind, attention)
     ]
     batch = text_batch(tokenizer, pairs)
     base, found = write_base(tmp_path, tokenizer, kind), []
-    for packing in (False, True):
-        sft = module(base, rank=0, packing=packing)
+    for unpad in (False, True):
+        sft = module(base, rank=0, unpad=unpad)
         sft.role("policy").host.set_attn_implementation(attention)
         loss, count = sft.loss(batch)
         found.append((loss, count, *torch.autograd.grad(loss, list(sft.parameters()))))
         assert sft.role("policy").host.config._attn_implementation == attention
-    for padded, packed in zip(*found, strict=True):
-        torch.testing.assert_close(packed, padded, atol=1e-5, rtol=1e-3)
+    for padded, unpadded in zip(*found, strict=True):
+        torch.testing.assert_close(unpadded, padded, atol=1e-5, rtol=1e-3)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -155,9 +156,9 @@ def test_stop_tokens_end_answers_and_go_with_the_export(tmp_path, base, tokenize
     sft = SFTModule(base=str(base), lora=LoraSettings(4), stop_tokens=["."])
     sft.configure_model()
     stop = tokenizer.get_vocab()["."]
-    assert sft.generation_settings().stop_ids == (tokenizer.eos_token_id, stop)
+    assert sft.answering.settings().stop_ids == (tokenizer.eos_token_id, stop)
     sft.export(tmp_path / "export")
     assert read_info(tmp_path / "export").stop_tokens == (".",)
     odd = SFTModule(base=str(base), stop_tokens=["<|im_end|>"])
     with pytest.raises(UserError, match=r"model\.stop_tokens: '<\|im_end\|>' is no single token"):
-        odd.generation_settings()
+        odd.answering.settings()

@@ -1,0 +1,117 @@
+"""Batches as dataclasses: what each holds, and the masks that follow from its lengths.
+
+Masks are made from lengths, never from ``ids != pad``: where pad is EOS, the EOS would be masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from kochat.functional import length_mask, span_mask
+
+AnyBatch = TypeVar("AnyBatch", bound="Batch")
+
+
+@dataclass
+class Batch:
+    """Rows of token ids.
+
+    Args:
+        input_ids: (n, t) padded token ids.
+        lengths: (n,) real tokens of each row.
+        ids: one name a record.
+    """
+
+    input_ids: Tensor
+    lengths: Tensor
+    ids: list[str]
+
+    def to(self: AnyBatch, device: Any, **options: Any) -> AnyBatch:
+        """Return the batch on ``device``; Lightning moves batches by it."""
+        return self._with_tensors(lambda tensor: tensor.to(device, **options))
+
+    def pin_memory(self: AnyBatch) -> AnyBatch:
+        """Return the batch in page-locked memory; DataLoaders call it."""
+        return self._with_tensors(lambda tensor: tensor.pin_memory())
+
+    def _with_tensors(self: AnyBatch, change: Any) -> AnyBatch:
+        tensors = {each.name: value for each in fields(self) if isinstance(value := getattr(self, each.name), Tensor)}
+        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})
+
+
+@dataclass
+class PromptBatch(Batch):
+    """Prompts to be answered, padded on the left.
+
+    Args:
+        prompts: the texts.
+        references: a reference answer each, None where there is none.
+        kinds: the kind of each prompt, such as ``held_out`` or ``fixed``.
+    """
+
+    prompts: list[str]
+    references: list[str | None]
+    kinds: list[str]
+
+    @property
+    def mask(self) -> Tensor:
+        """Return (n, t) bool, True on real tokens, which stand at the end of each row."""
+        return length_mask(self.lengths, self.input_ids.shape[1]).flip(1)
+
+    def shard(self, rank: int, ranks: int) -> PromptBatch:
+        """Return every ``ranks``-th prompt from prompt ``rank`` on."""
+        return PromptBatch(**{each.name: getattr(self, each.name)[rank::ranks] for each in fields(self)})
+
+
+@dataclass
+class TextBatch(Batch):
+    """Prompts with their completions, or blocks of a corpus (prompts of length 0), padded on the right.
+
+    Args:
+        prompt_lengths: (n,) tokens of each prompt.
+    """
+
+    prompt_lengths: Tensor
+
+    @property
+    def mask(self) -> Tensor:
+        """Return (n, t) bool, True on real tokens."""
+        return length_mask(self.lengths, self.input_ids.shape[1])
+
+    @property
+    def targets(self) -> Tensor:
+        """Return (n, t - 1) bool, True where the next token carries loss: completion and EOS, or a whole block."""
+        return span_mask(self.prompt_lengths, self.lengths, self.input_ids.shape[1])[:, 1:]
+
+
+@dataclass
+class PreferenceBatch(Batch):
+    """Records with three completions each, every completion a row (n = 3 a record), padded on the right.
+
+    Args:
+        prompt_lengths: (n,) tokens of each row's prompt.
+        pairs: (p, 2) row numbers, [chosen, rejected].
+        grades: (n,) 0 for a record's best completion, 1 middle, 2 worst.
+        row: (n,) the record that each row belongs to.
+        prompts: the records' prompts.
+        completions: the records' three completions, best to worst.
+    """
+
+    prompt_lengths: Tensor
+    pairs: Tensor
+    grades: Tensor
+    row: Tensor
+    prompts: list[str]
+    completions: list[list[str]]
+
+    @property
+    def mask(self) -> Tensor:
+        """Return (n, t) bool, True on real tokens."""
+        return length_mask(self.lengths, self.input_ids.shape[1])
+
+    def by_grade(self, scores: Tensor) -> Tensor:
+        """Arrange the scores (n,) of the rows as (records, 3): best, middle, worst."""
+        return scores[(self.row * 3 + self.grades).argsort()].view(-1, 3)

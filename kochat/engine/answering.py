@@ -1,0 +1,73 @@
+"""Answer prompts with the policy of a stage: greedy at test and validation, with the stop tokens that it was trained with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from kochat.data.batches import PromptBatch
+from kochat.engine.common_options import AnswerOptions
+from kochat.nn.decoding import GenerationSettings, decode, generate
+from kochat.nn.exports import read_info
+from kochat.nn.tokenizers import token_ids
+
+if TYPE_CHECKING:
+    from kochat.engine.stage_module import StageModule
+
+
+@dataclass  # not frozen: Lightning moves what predict returns to the CPU
+class AnsweredBatch:
+    """Prompts with the answers to them, one entry a prompt; ``references`` holds None where none is known."""
+
+    ids: list[str]
+    prompts: list[str]
+    references: list[str | None]
+    kinds: list[str]
+    answers: list[str]
+
+
+class Answering:
+    """How one stage answers prompts.
+
+    Args:
+        module: the stage, whose role ``policy`` answers.
+        options: its length limit and stop tokens.
+    """
+
+    def __init__(self, module: StageModule, options: AnswerOptions) -> None:
+        self.max_new_tokens = options.max_new_tokens
+        self._module = module
+        self._given_stop_tokens = options.stop_tokens
+        self._stop_ids: tuple[int, ...] | None = None
+
+    @property
+    def stop_tokens(self) -> tuple[str, ...]:
+        """Return the tokens besides EOS that end an answer: the config's, else those of the export that the stage starts from."""
+        if self._given_stop_tokens is not None:
+            return tuple(self._given_stop_tokens)
+        folder = self._module.start_folder()
+        info = read_info(folder) if folder is not None else None
+        return info.stop_tokens if info is not None else ()
+
+    def settings(self, temperature: float = 0.0) -> GenerationSettings:
+        """Return how answers are drawn; temperature 0 is greedy."""
+        tokenizer: PreTrainedTokenizerFast = self._module.tokenizer
+        eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+        if self._stop_ids is None:  # every batch asks; the export's description and the vocabulary are read once
+            self._stop_ids = (eos, *token_ids(tokenizer, self.stop_tokens, "model.stop_tokens"))
+        return GenerationSettings(self.max_new_tokens, temperature, self._stop_ids, eos if pad is None else pad)
+
+    @torch.no_grad()
+    def answer(self, batch: PromptBatch) -> list[str]:
+        """Answer a prompt batch greedily, under the Trainer's precision; one text a prompt."""
+        module = self._module
+        with module.trainer.precision_plugin.forward_context():
+            result = generate(module.role("policy"), batch.input_ids, batch.mask, self.settings())
+        return decode(module.tokenizer, result.responses, result.mask)
+
+    def answered(self, batch: PromptBatch) -> AnsweredBatch:
+        """Answer a prompt batch, and keep its texts beside the answers."""
+        return AnsweredBatch(batch.ids, batch.prompts, batch.references, batch.kinds, self.answer(batch))

@@ -1,0 +1,22 @@
+"""Say what a stage's roles hold in memory, before training."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import lightning as L
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from kochat.nn.memory import memory_table
+from kochat.nn.roles import Role
+
+
+def say_memory(trainer: L.Trainer, name: str, roles: Sequence[Role]) -> None:
+    """Print the table of `memory_table` on stderr, and keep it in TensorBoard as the text ``name``."""
+    table = memory_table(roles)
+    if trainer.is_global_zero:
+        sys.stderr.write(f"kochat: models in memory\n{table}\n")
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_text(name, table)

@@ -1,0 +1,72 @@
+"""Option dataclasses: each field says its default and its range, and one check holds them all.
+
+A stage's options are a keyword-only dataclass that inherits `Options`. jsonargparse reads it for the command line, its docstring for
+``--help``. Adding an option is one field and one line of the docstring.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from kochat.errors import UserError
+
+
+@dataclass
+class Options:
+    """Base of all option dataclasses: refuses values out of their range when it is made."""
+
+    def __post_init__(self) -> None:
+        """Check every field, then what fields mean together."""
+        for each in fields(self):
+            value, fits = getattr(self, each.name), each.metadata.get("fits")
+            if fits is not None and value is not None and not fits(value):
+                raise UserError(f"{self.group()}.{each.name}={value!r} {each.metadata['remedy']}")
+        self.check()
+
+    def check(self) -> None:
+        """Refuse values that do not go together; extend it with ``super().check()``.
+
+        Raises:
+            UserError: naming the fields and what to give.
+        """
+
+    @classmethod
+    def group(cls) -> str:
+        """Return the key under which a config holds these options."""
+        return "model"
+
+
+def _checked(default: Any, fits: Callable[[Any], bool], remedy: str) -> Any:
+    return field(default=default, metadata={"fits": fits, "remedy": remedy})
+
+
+def count(default: int | None, remedy: str = "is too small; give 1 or more") -> Any:
+    """Make a field of a whole number from 1; None is let through."""
+    return _checked(default, lambda value: value >= 1, remedy)
+
+
+def weight(default: float | None) -> Any:
+    """Make a field of a weight or a rate: finite, 0 or more; None is let through."""
+    return _checked(default, lambda value: 0 <= value < math.inf, "is no such weight or rate; give 0 or more")
+
+
+def positive(default: float | None) -> Any:
+    """Make a field of a number above 0; infinity is let through."""
+    return _checked(default, lambda value: value > 0, "leaves nothing; give a number above 0")
+
+
+def share(default: float) -> Any:
+    """Make a field of a share, 0 to 1."""
+    return _checked(default, lambda value: 0 <= value <= 1, "is no share; give 0 to 1")
+
+
+def target(default: float | None = None) -> Any:
+    """Make a field of a quantity in nats to come to: finite, above 0; None means none."""
+    return _checked(
+        default,
+        lambda value: 0 < value < math.inf,
+        "is no target; give a number of nats above 0, or null for none",
+    )

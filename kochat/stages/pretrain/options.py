@@ -1,0 +1,49 @@
+"""The options of pretraining."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kochat.config_types import ModelSource
+from kochat.engine.common_options import AdamWOptions, AnswerOptions
+from kochat.engine.option_fields import count, weight
+
+
+@dataclass
+class GPT2Size:
+    """The shape of a GPT-2.
+
+    Args:
+        layers: transformer blocks.
+        hidden: width.
+        heads: attention heads; must divide hidden.
+        positions: longest sequence, in tokens.
+    """
+
+    layers: int = 3
+    hidden: int = 192
+    heads: int = 6
+    positions: int = 256
+
+
+@dataclass(kw_only=True)
+class PretrainOptions(AdamWOptions, AnswerOptions):
+    """Which model is made, and how it is trained.
+
+    Args:
+        size: the model's shape.
+        tokenizer_source: where the tokenizer comes from (a directory, run name or hub id); null trains one on the corpus.
+        vocab_size: tokens of a tokenizer trained here.
+        learning_rate: peak rate of AdamW, which trains embeddings, biases and norms.
+        matrix_learning_rate: peak rate of Muon, which trains the blocks' matrices.
+        weight_decay: decoupled weight decay of the matrices.
+        max_new_tokens: length limit of answers, in tokens.
+    """
+
+    size: GPT2Size = field(default_factory=GPT2Size)
+    tokenizer_source: ModelSource | None = None
+    vocab_size: int = count(4000)
+    learning_rate: float = weight(2e-3)
+    matrix_learning_rate: float = weight(2e-2)
+    weight_decay: float = weight(0.1)
+    max_new_tokens: int = count(48, "leaves no answer; give 1 or more")
