@@ -35,7 +35,7 @@ from kochat.engine.answer_evaluation import rows_of
 from kochat.engine.inputs import Inputs
 from kochat.engine.nan_guard import NaNGuard  # noqa: F401
 from kochat.engine.rank_rows import gather_rows
-from kochat.engine.run_record import fingerprint, run_record
+from kochat.engine.run_records import fingerprint, run_record
 from kochat.engine.stage import Stage
 from kochat.engine.stage_module import StageModule
 from kochat.errors import UserError

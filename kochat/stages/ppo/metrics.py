@@ -14,6 +14,7 @@ from kochat.functional import masked_mean
 from kochat.stages.ppo.rollout import Rollout, Targets
 
 Statistics = dict[str, torch.Tensor]  # name -> scalar
+Loss = tuple[torch.Tensor, Statistics]  # a scalar to be minimised, and what is logged of it
 
 
 class UpdateStatistics:
@@ -42,7 +43,7 @@ class UpdateStatistics:
         return means | {"minibatches": float(len(self._minibatches))}
 
 
-def summed(losses: Iterable[tuple[torch.Tensor, Statistics]]) -> tuple[torch.Tensor, Statistics]:
+def summed(losses: Iterable[Loss]) -> Loss:
     """Add losses, and join their statistics."""
     parts = list(losses)
     total = torch.stack([loss for loss, _ in parts]).sum()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
@@ -26,7 +26,7 @@ from kochat.engine.stage_module import StageModule
 from kochat.nn.unpadded import rows_of
 from kochat.stages.ppo import STAGE
 from kochat.stages.ppo.checks import check_gradients, check_roles, tolerance
-from kochat.stages.ppo.metrics import Statistics, UpdateStatistics, rollout_metrics, summed, validation_metrics
+from kochat.stages.ppo.metrics import Loss, Statistics, UpdateStatistics, rollout_metrics, summed, validation_metrics
 from kochat.stages.ppo.models import PPORoles, PPOSources, load_roles, train_only
 from kochat.stages.ppo.options import PPOOptions
 from kochat.stages.ppo.rollout import Rollout, Targets, response_logprobs, response_values, roll_out
@@ -100,8 +100,7 @@ class PPOModule(StageModule):
         With ``target_kl`` it ends, on all ranks together, at the first minibatch on which the policy has gone too far, and always
         where ``max_steps`` is reached: Lightning looks only after each rollout.
         """
-        optimizer: Any = self.optimizers()
-        statistics = UpdateStatistics()
+        optimizer, statistics = cast(Any, self.optimizers()), UpdateStatistics()
         for index in minibatches(self.trainer, len(rollout.scores), self.options, self.sampler):
             minibatch = self.accumulate_gradients(rollout, targets, index)
             statistics.add(minibatch)
@@ -134,9 +133,7 @@ class PPOModule(StageModule):
             check_gradients(self.roles)
         return totals
 
-    def losses(
-        self, rollout: Rollout, targets: Targets, share: torch.Tensor
-    ) -> Iterator[tuple[torch.Tensor, Statistics]]:
+    def losses(self, rollout: Rollout, targets: Targets, share: torch.Tensor) -> Iterator[Loss]:
         """Yield (policy loss, statistics) and (vf_coef * value loss, statistics), each shape: ().
 
         The critic's graph is built only when the policy's is gone, as the two share no parameter.
@@ -165,8 +162,8 @@ class PPOModule(StageModule):
         """Tell whether the policy is further from the rollout's than 1.5 ``target_kl``, over all ranks; every rank must ask."""
         if self.options.target_kl is None:
             return False
-        moved = float(sum_over_ranks(self.trainer, statistics["approx_kl"])) / self.trainer.world_size
-        return moved > 1.5 * self.options.target_kl
+        moved = sum_over_ranks(self.trainer, statistics["approx_kl"]) / self.trainer.world_size
+        return float(moved) > 1.5 * self.options.target_kl
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip the gradient's norm; Lightning calls this after fp16 gradients are unscaled."""
@@ -201,9 +198,11 @@ class PPOModule(StageModule):
 
     def configure_model(self) -> None:
         """Load all roles, those with adapters on one base sharing it; to answer, a trained policy alone."""
-        trained = self.inputs.trained  # `validate` wants it beside the roles that score it, `test` and `predict` alone
-        answers = trained is not None and self.trainer.state.fn != TrainerFn.VALIDATING
-        if self.configured or (answers and self.load_trained("policy")):
+        trained = self.inputs.trained
+        validates = (
+            trained is not None and self.trainer.state.fn == TrainerFn.VALIDATING
+        )  # with the roles that score it
+        if self.configured or (not validates and self.load_trained("policy")):
             return
         folders = {field: self.inputs.folder(field, source) for field, source in self.sources().items()}
         reference = folders.pop("model.policy")
@@ -224,8 +223,8 @@ class PPOModule(StageModule):
     def check_before_training(self, batch: PromptBatch) -> None:
         """Stop before the first step where a role would make ratio, KL or reward wrong."""
         settings, limit = self.answering.settings(self.options.temperature), tolerance(self.trainer.precision)
-        at_start = self.trainer.global_step == 0
-        check_roles(self.roles, batch, settings, limit, at_start=at_start, unpad=self.options.unpad)
+        start = self.trainer.global_step == 0
+        check_roles(self.roles, batch, settings, limit, at_start=start, unpad=self.options.unpad)
         self._checked = True
 
     def on_train_start(self) -> None:
