@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from kochat.engine.inputs import Inputs
 from kochat.errors import UserError
 from kochat.nn.exports import ExportInfo, read_info, template_digest
 from kochat.nn.role_loading import HostPool
@@ -56,6 +57,21 @@ class PPOSources:
     policy: Path
     reference: Path
     reward_models: dict[str, Path]
+
+
+def find_sources(inputs: Inputs, named: dict[str, str]) -> PPOSources:
+    """Find the folders of a run's models.
+
+    Args:
+        inputs: where models are looked up; a policy that was trained already takes the SFT model's place as policy.
+        named: the models by the config's field, as `PPOOptions.sources` gives them.
+
+    Raises:
+        UserError: naming the field of a model that is not there.
+    """
+    folders = {field: inputs.folder(field, value) for field, value in named.items()}
+    reference = folders.pop("model.policy")
+    return PPOSources(inputs.trained or reference, reference, folders)
 
 
 def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, *, scale_reward: bool) -> PPORoles:

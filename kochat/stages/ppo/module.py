@@ -27,7 +27,7 @@ from kochat.nn.unpadded import rows_of
 from kochat.stages.ppo import STAGE
 from kochat.stages.ppo.checks import check_gradients, check_roles, tolerance
 from kochat.stages.ppo.metrics import Loss, Statistics, UpdateStatistics, rollout_metrics, summed, validation_metrics
-from kochat.stages.ppo.models import PPORoles, PPOSources, load_roles, train_only
+from kochat.stages.ppo.models import PPORoles, find_sources, load_roles, train_only
 from kochat.stages.ppo.options import PPOOptions
 from kochat.stages.ppo.rollout import Rollout, Targets, response_logprobs, response_values, roll_out
 from kochat.stages.ppo.schedule import falling_adamw, minibatches
@@ -204,9 +204,7 @@ class PPOModule(StageModule):
         )  # with the roles that score it
         if self.configured or (not validates and self.load_trained("policy")):
             return
-        folders = {field: self.inputs.folder(field, source) for field, source in self.sources().items()}
-        reference = folders.pop("model.policy")
-        sources = PPOSources(trained or reference, reference, folders)
+        sources = find_sources(self.inputs, self.sources())
         self.roles = load_roles(sources, self.tokenizer, scale_reward=self.options.scale_reward)
         for role in self.roles.all():
             self.adopt(role)
@@ -223,8 +221,9 @@ class PPOModule(StageModule):
     def check_before_training(self, batch: PromptBatch) -> None:
         """Stop before the first step where a role would make ratio, KL or reward wrong."""
         settings, limit = self.answering.settings(self.options.temperature), tolerance(self.trainer.precision)
-        start = self.trainer.global_step == 0
-        check_roles(self.roles, batch, settings, limit, at_start=start, unpad=self.options.unpad)
+        check_roles(
+            self.roles, batch, settings, limit, at_start=self.trainer.global_step == 0, unpad=self.options.unpad
+        )
         self._checked = True
 
     def on_train_start(self) -> None:
