@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from kochat.engine.stage_module import ChatModule
 from kochat.functional import length_mask, span_mask
-from kochat.nn.unpadded import PackedRows
+from kochat.nn.unpadded import rows_of
 
 
 class LanguageModelModule(ChatModule):
@@ -23,7 +23,7 @@ class LanguageModelModule(ChatModule):
         warmup: share of the run that the rate rises over.
         max_new_tokens: length limit of answers, in tokens.
         stop_tokens: tokens besides EOS that end an answer.
-        packing: run the model on real tokens alone, and on prefixes that examples share once; see `PackedRows`.
+        packing: run the model on real tokens alone, and on prefixes that examples share once; see `rows_of`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LanguageModelModule(ChatModule):
         Logits are made at the positions before targets alone.
         """
         input_ids, targets, policy = batch["input_ids"], self.targets(batch), self.role("policy")
-        rows = PackedRows(input_ids, length_mask(batch["lengths"], input_ids.shape[1]), self.packing)
+        rows = rows_of(input_ids, length_mask(batch["lengths"], input_ids.shape[1]), unpad=self.packing)
         logprobs = policy.logprobs(rows.states(policy, pad(targets, (0, 1))), input_ids[:, 1:][targets])
         count = targets.sum()
         return -logprobs.sum() / (count.clamp(min=1) if num_tokens is None else num_tokens), count

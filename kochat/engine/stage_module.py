@@ -103,7 +103,7 @@ class ChatModule(L.LightningModule):
         """Load the role from the finished export that `test`, `validate` or `predict` asks for; tell whether there was one."""
         if self.trained_export is None:
             return False
-        self.adopt(HostPool().load(name, self.trained_export, value))
+        self.adopt(HostPool().load(name, self.trained_export, value=value))
         self.requires_grad_(False)
         return True
 

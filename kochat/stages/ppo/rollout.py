@@ -8,7 +8,8 @@ import torch
 
 from kochat.nn.decoding import Generation, GenerationSettings, generate
 from kochat.nn.roles import Role
-from kochat.nn.unpadded import PackedRows, last_scores
+from kochat.nn.rows import Rows, last_scores
+from kochat.nn.unpadded import rows_of
 from kochat.stages.ppo.ppo_roles import PPORoles
 
 
@@ -56,7 +57,7 @@ def before_responses(mask: torch.Tensor, response_mask: torch.Tensor) -> torch.T
     return where
 
 
-def response_logprobs(role: Role, rows: PackedRows, response_mask: torch.Tensor, temperature: float) -> torch.Tensor:
+def response_logprobs(role: Role, rows: Rows, response_mask: torch.Tensor, temperature: float) -> torch.Tensor:
     """Score responses, which stand at the end of the rows, under a language model.
 
     Args:
@@ -73,7 +74,7 @@ def response_logprobs(role: Role, rows: PackedRows, response_mask: torch.Tensor,
 
 
 def response_logprobs_and_entropy(
-    role: Role, rows: PackedRows, response_mask: torch.Tensor, temperature: float
+    role: Role, rows: Rows, response_mask: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what `response_logprobs` does and the entropy of the distribution that each token was drawn from, without gradient."""
     states, ids = _states_and_ids(role, rows, response_mask)
@@ -81,13 +82,13 @@ def response_logprobs_and_entropy(
     return spread(logprobs, response_mask), spread(entropy, response_mask)
 
 
-def _states_and_ids(role: Role, rows: PackedRows, response_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _states_and_ids(role: Role, rows: Rows, response_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the states (n, hidden) from which the n response tokens are predicted, and their ids (n,)."""
     states = rows.states(role, before_responses(rows.mask, response_mask))
     return states, rows.sequences[:, -response_mask.shape[1] :][response_mask]
 
 
-def response_values(role: Role, rows: PackedRows, response_mask: torch.Tensor) -> torch.Tensor:
+def response_values(role: Role, rows: Rows, response_mask: torch.Tensor) -> torch.Tensor:
     """Return the critic's values (b, r): at each response token, seen from the token before it; 0 in masked slots."""
     return spread(role.project(rows.states(role, before_responses(rows.mask, response_mask))), response_mask)
 
@@ -133,7 +134,7 @@ def collect(
         prompt_mask: (b, p) bool, True on prompt tokens.
         settings: how to sample; the temperature must be above 0.
         generator: the random state to draw from.
-        packing: run the roles without padding; see `PackedRows`.
+        packing: run the roles without padding; see `rows_of`.
     """
     generation = generate(roles.policy, input_ids, prompt_mask, settings, generator)
     return score_generation(roles, input_ids, prompt_mask, generation, settings, packing)
@@ -155,9 +156,9 @@ def score_generation(
     """
     sequences = torch.cat([input_ids, generation.responses], dim=1)
     mask = torch.cat([prompt_mask, generation.mask], dim=1)
-    rows = PackedRows(sequences, mask, packing)
+    rows = rows_of(sequences, mask, unpad=packing)
     whole_ids, whole_mask = ended(sequences, mask, generation.stopped, settings.eos_id)
-    whole = PackedRows(whole_ids, whole_mask, packing)
+    whole = rows_of(whole_ids, whole_mask, unpad=packing)
     raw_scores = torch.stack([last_scores(model.role, whole) for model in roles.reward_models])
     scores = torch.stack([m.centred(raw) for m, raw in zip(roles.reward_models, raw_scores, strict=True)])
     old_logprobs, entropy = response_logprobs_and_entropy(roles.policy, rows, generation.mask, settings.temperature)

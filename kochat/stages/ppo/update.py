@@ -14,7 +14,7 @@ from kochat.engine.optimizers import adamw
 from kochat.engine.stage_module import ChatModule
 from kochat.errors import RunError
 from kochat.functional import kl_estimate, masked_mean, ppo_policy_loss, value_loss
-from kochat.nn.unpadded import PackedRows
+from kochat.nn.unpadded import rows_of
 from kochat.stages.ppo.checks import check_gradients
 from kochat.stages.ppo.ppo_roles import PPORoles
 from kochat.stages.ppo.rollout import Rollout, response_logprobs, response_values
@@ -119,7 +119,7 @@ class PPOUpdate(ChatModule):
             targets: of the whole rollout.
             share: what sums are divided by; see `ChatModule.token_share`.
         """
-        rows = PackedRows(part.sequences, part.sequence_mask, self.packing)
+        rows = rows_of(part.sequences, part.sequence_mask, unpad=self.packing)
         logprobs = response_logprobs(self.roles.policy, rows, part.mask, self.temperature)
         policy_loss, clip_fraction = ppo_policy_loss(
             logprobs, part.old_logprobs, targets.advantages[index], part.mask, self.clip_range, num_tokens=share

@@ -17,7 +17,8 @@ from kochat.metrics.pair_accuracy import PairAccuracy
 from kochat.nn.adapters import LoraSettings
 from kochat.nn.exports import export_info, write_export
 from kochat.nn.role_loading import new_role
-from kochat.nn.unpadded import PackedRows, last_scores
+from kochat.nn.rows import last_scores
+from kochat.nn.unpadded import rows_of
 
 
 class RewardModule(ChatModule):
@@ -83,7 +84,7 @@ class RewardModule(ChatModule):
     def scores(self, batch: dict[str, Any]) -> torch.Tensor:
         """Return the raw score of each completion of a preference batch, (n,) float32."""
         mask = length_mask(batch["lengths"], batch["input_ids"].shape[1])
-        return last_scores(self.role("reward_model"), PackedRows(batch["input_ids"], mask, self.packing))
+        return last_scores(self.role("reward_model"), rows_of(batch["input_ids"], mask, unpad=self.packing))
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Return the ranking loss of one batch, in the end averaged over the pairs of all ranks and accumulated batches."""

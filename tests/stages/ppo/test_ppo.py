@@ -5,10 +5,11 @@ import torch
 
 from kochat.errors import UserError
 from kochat.functional import kl_estimate
-from kochat.nn.unpadded import PackedRows
+from kochat.nn.unpadded import UnpaddedRows
 from kochat.stages.ppo import update as ppo_update
 from kochat.stages.ppo.module import PPOModule
 from kochat.stages.ppo.rollout import response_logprobs
+from tests.conftest import head_outputs
 from tests.stages.harness import BatchData, prompt_batch, trainer, write_stage
 
 
@@ -43,7 +44,7 @@ def test_kl_is_zero_and_the_ratio_one_before_the_first_step(
     ppo = loaded(tmp_path, base, tokenizer, policy_rank=policy_rank, reward_rank=reward_rank, temperature=temperature)
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     assert torch.equal(rollout.old_logprobs[rollout.mask], rollout.ref_logprobs[rollout.mask])
-    rows = PackedRows(rollout.sequences, rollout.sequence_mask)
+    rows = UnpaddedRows(rollout.sequences, rollout.sequence_mask)
     again = response_logprobs(ppo.role("policy"), rows, rollout.mask, temperature)
     assert torch.equal(again[rollout.mask], rollout.old_logprobs[rollout.mask])
 
@@ -58,7 +59,7 @@ def test_generation_logprobs_equal_the_training_forward(tmp_path, base, tokenize
         ppo.role("policy"), batch["input_ids"], mask, ppo.generation_settings(0.7), torch.Generator().manual_seed(1)
     )
     sequences, full = torch.cat([batch["input_ids"], drawn.responses], 1), torch.cat([mask, drawn.mask], 1)
-    forward = response_logprobs(ppo.role("policy"), PackedRows(sequences, full), drawn.mask, 0.7)
+    forward = response_logprobs(ppo.role("policy"), UnpaddedRows(sequences, full), drawn.mask, 0.7)
     torch.testing.assert_close(forward[drawn.mask], drawn.logprobs[drawn.mask], atol=1e-5, rtol=0)
 
 
@@ -113,8 +114,8 @@ def test_clip_fraction_is_zero_and_gradient_is_vanilla_on_the_first_minibatch(
     loss, statistics = ppo.minibatch_loss(rollout, index, targets, rollout.mask.sum())
     policy = [p for p in ppo.role("policy").parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss, policy)
-    packed = PackedRows(rollout.sequences, rollout.sequence_mask)
-    logprobs = response_logprobs(ppo.role("policy"), packed, rollout.mask, 0.7)
+    rows = UnpaddedRows(rollout.sequences, rollout.sequence_mask)
+    logprobs = response_logprobs(ppo.role("policy"), rows, rollout.mask, 0.7)
     vanilla = -(targets.advantages[index] * logprobs)[rollout.mask].sum() / rollout.mask.sum()
     for ours, plain in zip(gradients, torch.autograd.grad(vanilla, policy), strict=True):
         torch.testing.assert_close(ours, plain, atol=1e-6, rtol=1e-4)
@@ -150,7 +151,7 @@ def test_a_minibatchs_losses_are_those_of_its_own_rows(tmp_path, base, tokenizer
         ids = rollout.sequences[row][rollout.sequence_mask[row]].unsqueeze(0)
         length = int(rollout.mask[row].sum())
         with torch.no_grad():
-            values = ppo.roles.critic.forward_from(ids, torch.ones_like(ids, dtype=torch.bool), 0, ids.shape[1])[0]
+            values = head_outputs(ppo.roles.critic, ids, torch.ones_like(ids, dtype=torch.bool))[0]
         before = values[-length - 1 : -1]  # V stands at the token before the one that it precedes
         torch.testing.assert_close(rollout.values[row][rollout.mask[row]], before, atol=1e-5, rtol=0)
         errors += ((before - targets.returns[row][rollout.mask[row]]) ** 2).tolist()
@@ -179,7 +180,7 @@ def test_the_references_outputs_stay_where_the_head_has_adapters(tmp_path, token
     base = write_base(tmp_path / "llama", tokenizer, "llama")
     settings = LoraSettings(4, targets=["q_proj", "lm_head"])
     for name, value in (("sft", False), ("rm", True)):
-        role = new_role("role", base, settings if not value else LoraSettings(4, targets=["q_proj"]), value)
+        role = new_role("role", base, settings if not value else LoraSettings(4, targets=["q_proj"]), value=value)
         for parameter in role.parameters():
             parameter.data += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
         reward = {"reward_mean": 0.0, "reward_std": 1.0} if value else {}
@@ -193,7 +194,7 @@ def test_the_references_outputs_stay_where_the_head_has_adapters(tmp_path, token
     logits = {}
     for when in ("before", "after"):
         with torch.no_grad():
-            logits[when] = [role.forward_from(ids, mask, 0, 4) for role in (ppo.roles.policy, ppo.roles.reference)]
+            logits[when] = [head_outputs(role, ids, mask) for role in (ppo.roles.policy, ppo.roles.reference)]
         if when == "before":
             trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)]))
     assert torch.equal(logits["before"][0], logits["before"][1])
@@ -376,8 +377,8 @@ def test_export_of_a_lora_policy_is_one_adapter_on_the_original_base(tmp_path, b
     ids = torch.tensor([[5, 6, 7]])
     mask = torch.ones(1, 3, dtype=torch.bool)
     with torch.no_grad():
-        again = HostPool().load("policy", tmp_path / "out").forward_from(ids, mask, 0, 3)
-        torch.testing.assert_close(again, ppo.role("policy").forward_from(ids, mask, 0, 3), atol=1e-6, rtol=0)
+        again = head_outputs(HostPool().load("policy", tmp_path / "out"), ids, mask)
+        torch.testing.assert_close(again, head_outputs(ppo.role("policy"), ids, mask), atol=1e-6, rtol=0)
 
 
 class EmitEvenTokens(PPOModule):

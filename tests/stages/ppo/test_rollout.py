@@ -45,7 +45,11 @@ def roles(tmp_path_factory, base, tokenizer):
     folder = tmp_path_factory.mktemp("roles")
     sft, rm = (write_stage(folder / str(value), base, tokenizer, 4, value) for value in (False, True))
     pool = HostPool()
-    policy, reference, critic = pool.load("policy", sft), pool.load("reference", sft), pool.load("critic", rm, True)
+    policy, reference, critic = (
+        pool.load("policy", sft),
+        pool.load("reference", sft),
+        pool.load("critic", rm, value=True),
+    )
     return PPORoles(policy, reference, critic, ())
 
 

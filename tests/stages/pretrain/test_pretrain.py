@@ -5,7 +5,7 @@ import torch
 from kochat.nn.role_loading import HostPool
 from kochat.nn.tokenizers import load_tokenizer
 from kochat.stages.pretrain.module import GPT2Size, PretrainModule
-from tests.conftest import TEXTS
+from tests.conftest import TEXTS, head_outputs
 from tests.stages.harness import BatchData, trainer
 
 TINY = GPT2Size(layers=1, hidden=32, heads=2, positions=64)
@@ -60,5 +60,5 @@ def test_export_is_a_base_that_other_stages_load(tmp_path):
     assert tokenizer.get_vocab() == module.tokenizer.get_vocab()
     ids = torch.tensor([[5, 6, 7]])
     mask = torch.ones_like(ids, dtype=torch.bool)
-    again = HostPool().load("policy", tmp_path / "export").forward_from(ids, mask, 0, 3)
-    torch.testing.assert_close(again, module.role("policy").forward_from(ids, mask, 0, 3), atol=1e-6, rtol=0)
+    again = head_outputs(HostPool().load("policy", tmp_path / "export"), ids, mask)
+    torch.testing.assert_close(again, head_outputs(module.role("policy"), ids, mask), atol=1e-6, rtol=0)

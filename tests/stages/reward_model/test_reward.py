@@ -8,6 +8,7 @@ import torch
 
 from kochat.nn.adapters import LoraSettings
 from kochat.nn.role_loading import HostPool
+from kochat.nn.rows import PaddedRows, last_scores
 from kochat.stages.reward_model.module import RewardModule
 from tests.stages.harness import BatchData, preference_batch, trainer
 
@@ -184,7 +185,9 @@ def test_export_gives_the_same_scores_and_carries_what_centres_them(tmp_path, ba
     batch = preference_batch(tokenizer, ROWS)
     columns = torch.arange(batch["input_ids"].shape[1])
     mask = columns < batch["lengths"].unsqueeze(1)
-    again = HostPool().load("reward_model", tmp_path / "export", value=True).last_scores(batch["input_ids"], mask)
+    again = last_scores(
+        HostPool().load("reward_model", tmp_path / "export", value=True), PaddedRows(batch["input_ids"], mask)
+    )
     torch.testing.assert_close(again, rm.scores(batch), atol=1e-5, rtol=0)
 
 
