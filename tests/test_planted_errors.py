@@ -173,7 +173,7 @@ def test_temperature_forgotten_in_a_forward_pass(tmp_path, base, tokenizer, monk
         return logprobs(role, rows, mask, 1.0 if role.name == "reference" or where.endswith("update") else temperature)
 
     monkeypatch.setattr(room, "response_logprobs", forgetful)
-    if where.endswith("collect"):
+    if where.endswith("rollout"):
         test = ppo.test_kl_is_zero_and_the_ratio_one_before_the_first_step
         turns_red(test, tmp_path, base, tokenizer, 8, 16, 0.7)
     else:

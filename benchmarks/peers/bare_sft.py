@@ -41,7 +41,7 @@ def main() -> None:
     )  # what its optimizer asks for
     built = module.configure_optimizers()
     optimizer, schedule = built["optimizer"], built["lr_scheduler"]["scheduler"]
-    meter, trained = Meter(run.count_flops), module.trainable_parameters()
+    meter, trained = Meter(count_flops=run.count_flops), module.trainable_parameters()
     meter.start()
     for batch in islice(data.train_dataloader(), run.steps):
         meter.tokens["real"] += int(batch["lengths"].sum())

@@ -73,7 +73,7 @@ def main() -> None:
     force_lengths(module.forcer, module.tokenizer.eos_token_id)
     data = SFTDataModule(eval_batch_size=batch, limit_test=run.steps, **data_options(run.path("")))
     evaluation = MeteredEvaluation()
-    module.meter = evaluation.meter = meter = Meter(run.count_flops)
+    module.meter = evaluation.meter = meter = Meter(count_flops=run.count_flops)
     count_tokens(meter)
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainer_for(run, callbacks=[Metering(meter), evaluation], default_root_dir=folder)

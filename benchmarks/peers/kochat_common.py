@@ -117,11 +117,11 @@ def force_lengths(forcer: LengthForcer, eos_id: int) -> None:
     module = import_module("kochat.nn.decoding")
     draw = module.draw
 
-    def forced(logits, temperature, generator, rows=None):
-        token, logprob = draw(logits, temperature, generator, rows)
+    def forced(logits, temperature, generator):
+        token, logprob = draw(logits, temperature, generator)
         if not forcer.running:  # the checks before training draw freely
             return token, logprob
-        ends = forcer.ends(torch.arange(len(token)) if rows is None else rows)
+        ends = forcer.ends(forcer.still_there(len(token)))
         wrong = ends != (token == eos_id)
         if wrong.any():
             token = torch.where(ends, eos_id, torch.where(token == eos_id, eos_id + 4, token))

@@ -96,7 +96,7 @@ def main() -> None:
         **run.options,
     )
     module.prompt_tokens = run.prompt_tokens
-    module.meter = meter = Meter(run.count_flops)
+    module.meter = meter = Meter(count_flops=run.count_flops)
     table = length_table(run.lengths, run.steps, run.batch_size, run.response_tokens)
     module.forcer = LengthForcer(table[:, rank() :: run.ranks])
     force_lengths(module.forcer, module.tokenizer.eos_token_id)

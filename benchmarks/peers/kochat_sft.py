@@ -35,7 +35,7 @@ def main() -> None:
     module = CountedSFT(
         base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE, **run.options
     )
-    module.meter = meter = Meter(run.count_flops)
+    module.meter = meter = Meter(count_flops=run.count_flops)
     data = SFTDataModule(
         batch_size=settings.SFT_BATCH // run.ranks,
         limit_train=run.steps * settings.SFT_BATCH,
