@@ -16,6 +16,7 @@ from transformers import GPT2LMHeadModel
 from kochat.nn.backbones import small_gpt2
 from kochat.nn.decoding import GenerationSettings, generate
 from kochat.nn.roles import Role
+from kochat.nn.rows import PaddedRows
 from kochat.stages.ppo.rollout import response_logprobs
 
 EOS, PAD, VOCABULARY = 1, 3, 51_200
@@ -40,10 +41,9 @@ def distances(role: Role) -> tuple[float, float]:
     drawn = generate(role, ids, mask, GenerationSettings(8, 1.0, (EOS,), PAD), torch.Generator().manual_seed(0))
     sequences, full = torch.cat([ids, drawn.responses], 1), torch.cat([mask, drawn.mask], 1)
     pads = torch.full((len(ids), 3), EOS)
-    forward, _ = response_logprobs(role, sequences, full, drawn.mask.shape[1], 1.0)
-    padded, _ = response_logprobs(
-        role, torch.cat([pads, sequences], 1), torch.cat([pads < 0, full], 1), drawn.mask.shape[1], 1.0
-    )
+    forward = response_logprobs(role, PaddedRows(sequences, full), drawn.mask, 1.0)
+    wider = PaddedRows(torch.cat([pads, sequences], 1), torch.cat([pads < 0, full], 1))
+    padded = response_logprobs(role, wider, drawn.mask, 1.0)
     one, two = (drawn.logprobs - forward)[drawn.mask], (forward - padded)[drawn.mask]
     return float(one.abs().mean()), float(two.abs().mean())
 

@@ -53,6 +53,11 @@ def write_base(folder: Path, tokenizer, kind: str = "gpt2", seed: int = 0) -> Pa
     return folder
 
 
+def head_outputs(role, ids, mask, start: int = 0, stop: int | None = None):
+    """Return a role's logits or scalars at some columns of padded rows, from the padded pass."""
+    return role.project(role.hidden(ids, mask)[:, start:stop])
+
+
 @pytest.fixture(scope="session")
 def base(tmp_path_factory, tokenizer) -> Path:
     return write_base(tmp_path_factory.mktemp("base") / "gpt2", tokenizer)

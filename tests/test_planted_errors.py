@@ -13,7 +13,7 @@ from torch import nn
 
 from kochat.errors import UserError
 from kochat.functional import length_mask
-from kochat.nn import unpadded as packed_rows
+from kochat.nn import layouts
 from tests.engine import test_token_means as accumulation
 from tests.functional import test_advantages as advantages
 from tests.functional import test_masking as masking
@@ -47,8 +47,8 @@ def test_reference_is_the_bare_base(tmp_path, base, tokenizer, monkeypatch, poli
 
     load = HostPool.load
 
-    def wrong(pool, name, folder, value=False):
-        return load(pool, name, base if name == "reference" else folder, value)
+    def wrong(pool, name, folder, *, value=False):
+        return load(pool, name, base if name == "reference" else folder, value=value)
 
     monkeypatch.setattr(HostPool, "load", wrong)
     turns_red(
@@ -234,15 +234,13 @@ def test_a_head_outside_its_roles_adapter(tmp_path, tokenizer, monkeypatch):
 
 
 def test_an_adapter_switch_that_freezes(base, monkeypatch):
-    """PEFT's ``set_adapter`` in place of kochat's switch: trainability changes with it."""
-    from contextlib import contextmanager
+    """PEFT's ``set_adapter`` alone: trainability changes with the active adapter."""
 
-    @contextmanager
-    def peft_switch(model, name):
-        model.requires_grad_(False)
-        yield
+    def peft_switch(switch, adapters):
+        for layer, names in zip(switch._layers, adapters, strict=True):
+            layer.set_adapter(names)
 
-    monkeypatch.setattr(lora, "use_adapter", peft_switch)
+    monkeypatch.setattr(lora.AdapterSwitch, "_set", peft_switch)
     turns_red(lora.test_switching_restores_the_active_adapter_and_trainability_after_an_error, base)
 
 
@@ -292,9 +290,9 @@ def test_value_after_the_last_token_bootstrapped(monkeypatch):
 @pytest.mark.parametrize(
     "error", ["one row", "positions not restarted", "gradient of one row alone", "other prefixes shared"]
 )
-def test_packed_rows_that_are_other_rows(tmp_path, tokenizer, monkeypatch, error):
+def test_unpadded_rows_that_are_other_rows(tmp_path, tokenizer, monkeypatch, error):
     """All tokens one row; positions counted through; a prefix that learns from one row alone; first tokens taken for equal."""
-    build = packed_rows.Layout.__init__
+    build = layouts.Layout.__init__
 
     def broken(layout, *rows):
         build(layout, *rows)
@@ -308,9 +306,9 @@ def test_packed_rows_that_are_other_rows(tmp_path, tokenizer, monkeypatch, error
             layout.copies, layout.copied = layout.copies[:0], layout.copied[:0]
 
     if error == "other prefixes shared":
-        monkeypatch.setattr(packed_rows, "_common_prefix", lambda one, other: min(len(one), len(other), 3))
+        monkeypatch.setattr(layouts, "_common_prefix", lambda one, other: min(len(one), len(other), 3))
     else:
-        monkeypatch.setattr(packed_rows.Layout, "__init__", broken)
+        monkeypatch.setattr(layouts.Layout, "__init__", broken)
     turns_red(sft.test_unpadded_rows_cannot_see_each_other, tmp_path, tokenizer, "gpt2", "sdpa")
 
 

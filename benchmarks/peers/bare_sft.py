@@ -16,6 +16,7 @@ from benchmarks.peers.kochat_common import adapter, begin
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import Run
 from benchmarks.peers.workload import data_options
+from kochat.engine.optimizers import scheduled_adamw
 from kochat.stages.sft.data import SFTDataModule
 from kochat.stages.sft.module import SFTModule
 
@@ -30,22 +31,23 @@ def main() -> None:
     data = SFTDataModule(
         batch_size=settings.SFT_BATCH,
         limit_train=run.steps * settings.SFT_BATCH,
-        tokenizer=module.tokenizer,
         **data_options(run.path("")),
     )
+    module.connect(data)
     data.prepare_data()
     data.setup("fit")
     module.configure_model()
-    module._trainer = SimpleNamespace(
+    asked = SimpleNamespace(
         estimated_stepping_batches=run.steps, precision="32-true"
-    )  # what its optimizer asks for
-    built = module.configure_optimizers()
+    )  # what the optimizer asks of a Trainer
+    groups = [{"params": module.trainable_parameters(), "lr": settings.LEARNING_RATE}]
+    built = scheduled_adamw(asked, groups, module.options)
     optimizer, schedule = built["optimizer"], built["lr_scheduler"]["scheduler"]
-    meter, trained = Meter(run.count_flops), module.trainable_parameters()
+    meter, trained = Meter(count_flops=run.count_flops), module.trainable_parameters()
     meter.start()
     for batch in islice(data.train_dataloader(), run.steps):
-        meter.tokens["real"] += int(batch["lengths"].sum())
-        meter.tokens["trained"] += int(module.targets(batch).sum())
+        meter.tokens["real"] += int(batch.lengths.sum())
+        meter.tokens["trained"] += int(batch.targets.sum())
         loss, _ = module.loss(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, settings.GRADIENT_CLIP)

@@ -61,14 +61,14 @@ _PPO = (System("kochat", "kochat_ppo"), System("TRL 1.12 PPOTrainer", "trl_ppo",
 _PPO_BF16 = (System("kochat, bf16-mixed", "kochat_ppo", variant="bf16"), _PPO[1])
 _SFT = (
     System("kochat", "kochat_sft"),
-    System("kochat, padded", "kochat_sft", changes={"options": {"packing": False}}, ours=True),
+    System("kochat, padded", "kochat_sft", changes={"options": {"unpad": False}}, ours=True),
     System("transformers Trainer", "hf_sft", "trl"),
     System("transformers Trainer, grouped by length", "hf_sft", "trl", variant="grouped"),
     System("TRL 1.16 SFTTrainer, packed", "trl_sft", "trl"),
 )
 _RM = (
     System("kochat", "kochat_rm"),
-    System("kochat, padded", "kochat_rm", changes={"options": {"packing": False}}, ours=True),
+    System("kochat, padded", "kochat_rm", changes={"options": {"unpad": False}}, ours=True),
     System("TRL 1.16 RewardTrainer", "trl_rm", "trl"),
 )
 _ANSWERS = (

@@ -31,7 +31,7 @@ def main() -> None:
     batch = 1 if run.variant == "single" else settings.EVAL_BATCH
     table = length_table(run.lengths, math.ceil(len(rows) / batch), batch, run.response_tokens)
     force_lengths(LengthForcer(table), tokenizer.eos_token_id, tokenizer.pad_token_id)
-    meter = Meter(run.count_flops)
+    meter = Meter(count_flops=run.count_flops)
     meter.start()
     for start in range(0, len(asked), batch):
         given = [{"input_ids": row["prompt_ids"]} for row in asked[start : start + batch]]

@@ -34,7 +34,7 @@ def main() -> None:
     model = AutoModelForCausalLM.from_pretrained(run.path("base"), dtype=torch.float32)
     if run.tuning == "lora":
         model = get_peft_model(model, lora("CAUSAL_LM"))
-    meter, data = Meter(run.count_flops), dataset(run)
+    meter, data = Meter(count_flops=run.count_flops), dataset(run)
     meter.tokens["real"] = sum(data["length"])
     meter.tokens["trained"] = sum(label != -100 for row in data["labels"] for label in row)
     with tempfile.TemporaryDirectory() as folder:

@@ -33,14 +33,14 @@ class MeteredBaseline(BaselineModule):
         with self.meter.phase("answers"):
             output = super().test_step(batch, batch_idx)
         self.forcer.end()
-        self.meter.tokens["prompt"] += int(batch["lengths"].sum())
-        self.meter.tokens["answers"] += len(batch["ids"])
+        self.meter.tokens["prompt"] += int(batch.lengths.sum())
+        self.meter.tokens["answers"] += len(batch.ids)
         return output
 
 
 def count_tokens(meter: Meter) -> None:
     """Count the tokens of all answers."""
-    module = import_module("kochat.engine.stage_module")
+    module = import_module("kochat.engine.answering")
     generate = module.generate
 
     def counted(*args, **kwargs):
@@ -73,8 +73,9 @@ def main() -> None:
     force_lengths(module.forcer, module.tokenizer.eos_token_id)
     data = SFTDataModule(eval_batch_size=batch, limit_test=run.steps, **data_options(run.path("")))
     evaluation = MeteredEvaluation()
-    module.meter = evaluation.meter = meter = Meter(run.count_flops)
+    module.meter = evaluation.meter = meter = Meter(count_flops=run.count_flops)
     count_tokens(meter)
+    module.connect(data)
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainer_for(run, callbacks=[Metering(meter), evaluation], default_root_dir=folder)
         trainer.test(module, datamodule=data, verbose=False)

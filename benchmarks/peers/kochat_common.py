@@ -17,6 +17,8 @@ import transformers
 from benchmarks.peers.lengths import LengthForcer
 from benchmarks.peers.measure import Meter
 from benchmarks.peers.settings import LORA_ALPHA, LORA_RANK, LORA_TARGETS, SEED, Run
+from kochat.data.datamodule import StageDataModule
+from kochat.engine.stage_module import StageModule
 from kochat.functional import token_logprobs
 from kochat.nn.adapters import LoraSettings
 
@@ -100,8 +102,9 @@ def trainer_for(run: Run, **options: Any) -> L.Trainer:
     return L.Trainer(**defaults | options)
 
 
-def fit(module: L.LightningModule, data: L.LightningDataModule, meter: Meter, run: Run, **options: Any) -> None:
+def fit(module: StageModule, data: StageDataModule, meter: Meter, run: Run, **options: Any) -> None:
     """Train for the run's steps under the meter."""
+    module.connect(data)
     trainer_for(run, callbacks=[Metering(meter)], **options).fit(module, datamodule=data)
 
 
@@ -117,11 +120,11 @@ def force_lengths(forcer: LengthForcer, eos_id: int) -> None:
     module = import_module("kochat.nn.decoding")
     draw = module.draw
 
-    def forced(logits, temperature, generator, rows=None):
-        token, logprob = draw(logits, temperature, generator, rows)
+    def forced(logits, temperature, generator):
+        token, logprob = draw(logits, temperature, generator)
         if not forcer.running:  # the checks before training draw freely
             return token, logprob
-        ends = forcer.ends(torch.arange(len(token)) if rows is None else rows)
+        ends = forcer.ends(forcer.still_there(len(token)))
         wrong = ends != (token == eos_id)
         if wrong.any():
             token = torch.where(ends, eos_id, torch.where(token == eos_id, eos_id + 4, token))

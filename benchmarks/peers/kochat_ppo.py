@@ -6,6 +6,7 @@ python -m benchmarks.peers.kochat_ppo RUN
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 
 import torch
@@ -30,9 +31,9 @@ class MeteredPPO(PPOModule):
     def training_step(self, batch, batch_idx) -> None:
         """Train on the batch, or on random prompts of the length that is asked for."""
         if self.prompt_tokens:
-            shape = (len(batch["ids"]), self.prompt_tokens)
+            shape = (len(batch.ids), self.prompt_tokens)
             ids = torch.randint(4, len(self.tokenizer), shape, generator=torch.Generator().manual_seed(batch_idx))
-            batch = batch | {"input_ids": ids, "lengths": torch.full(shape[:1], self.prompt_tokens)}
+            batch = replace(batch, input_ids=ids, lengths=torch.full(shape[:1], self.prompt_tokens))
         super().training_step(batch, batch_idx)
 
     def check_before_training(self, batch) -> None:
@@ -47,7 +48,7 @@ class MeteredPPO(PPOModule):
         rollout = super().rollout(batch, generator)
         self.forcer.end()
         self.meter.tokens["response"] += int(rollout.mask.sum())
-        self.meter.tokens["prompt"] += int(batch["lengths"].sum())
+        self.meter.tokens["prompt"] += int(batch.lengths.sum())
         return rollout
 
     def update(self, rollout, targets):
@@ -96,7 +97,7 @@ def main() -> None:
         **run.options,
     )
     module.prompt_tokens = run.prompt_tokens
-    module.meter = meter = Meter(run.count_flops)
+    module.meter = meter = Meter(count_flops=run.count_flops)
     table = length_table(run.lengths, run.steps, run.batch_size, run.response_tokens)
     module.forcer = LengthForcer(table[:, rank() :: run.ranks])
     force_lengths(module.forcer, module.tokenizer.eos_token_id)

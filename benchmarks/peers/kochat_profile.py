@@ -9,7 +9,6 @@ logprobs (the LM head with its log-probabilities), draw, backward, clipping, opt
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import lightning as L
@@ -17,12 +16,12 @@ import torch
 
 from benchmarks.peers import kochat_ppo
 from benchmarks.peers.measure import Meter
+from kochat.nn import decoding
 from kochat.nn.roles import Role
 from kochat.stages.ppo.module import PPOModule
 
 ROLE = {  # a role's methods and the work that they are
-    "hidden": "forward",
-    "packed_hidden": "forward",
+    "run": "forward",
     "project": "logits",
     "logits": "logits",
     "logprobs": "logprobs",
@@ -62,13 +61,12 @@ def refine(meter: FineMeter) -> None:
     L.LightningModule.manual_backward = meter.within(L.LightningModule.manual_backward, "backward")
     PPOModule.on_before_optimizer_step = meter.within(PPOModule.on_before_optimizer_step, "clipping")
     torch.optim.AdamW.step = meter.within(torch.optim.AdamW.step, "optimizer")
-    generate = import_module("kochat.nn.decoding")
-    generate.draw = meter.within(generate.draw, "draw")
+    decoding.draw = meter.within(decoding.draw, "draw")  # type: ignore[assignment]
 
 
-def fine_meter(count_flops: bool) -> FineMeter:
+def fine_meter(*, count_flops: bool) -> FineMeter:
     """Return the meter that takes the benchmark's place."""
-    meter = FineMeter(count_flops)
+    meter = FineMeter(count_flops=count_flops)
     refine(meter)
     return meter
 

@@ -23,7 +23,7 @@ class CountedReward(RewardModule):
 
     def training_step(self, batch, batch_idx):
         """Count, then train."""
-        self.meter.tokens["triples"] += len(batch["ids"])
+        self.meter.tokens["triples"] += len(batch.ids)
         return super().training_step(batch, batch_idx)
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     module = CountedReward(
         base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE, **run.options
     )
-    module.meter = meter = Meter(run.count_flops)
+    module.meter = meter = Meter(count_flops=run.count_flops)
     data = PreferenceDataModule(
         batch_size=settings.RM_BATCH, limit_train=run.steps * settings.RM_BATCH, **data_options(run.path(""))
     )

@@ -23,8 +23,8 @@ class CountedSFT(SFTModule):
 
     def training_step(self, batch, batch_idx):
         """Count, then train."""
-        self.meter.tokens["real"] += int(batch["lengths"].sum())
-        self.meter.tokens["trained"] += int(self.targets(batch).sum())
+        self.meter.tokens["real"] += int(batch.lengths.sum())
+        self.meter.tokens["trained"] += int(batch.targets.sum())
         return super().training_step(batch, batch_idx)
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     module = CountedSFT(
         base=str(run.path("base")), lora=adapter(run), learning_rate=settings.LEARNING_RATE, **run.options
     )
-    module.meter = meter = Meter(run.count_flops)
+    module.meter = meter = Meter(count_flops=run.count_flops)
     data = SFTDataModule(
         batch_size=settings.SFT_BATCH // run.ranks,
         limit_train=run.steps * settings.SFT_BATCH,

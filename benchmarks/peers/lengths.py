@@ -37,12 +37,14 @@ class LengthForcer:
         self.rollout = -1
         self.running = False
         self.counts = torch.zeros(0, dtype=torch.long)
+        self.rows = torch.arange(0)
 
     def begin(self) -> None:
         """Begin the next batch of answers."""
         self.rollout += 1
         self.running = True
         self.counts = torch.zeros_like(self.table[0])
+        self.rows = torch.arange(0)
 
     def end(self) -> None:
         """End the batch: tokens that are drawn between two batches are nobody's."""
@@ -51,4 +53,16 @@ class LengthForcer:
     def ends(self, rows: torch.Tensor) -> torch.Tensor:
         """Count one more token for ``rows``; return a bool for each, True where it must be EOS."""
         self.counts[rows] += 1
+        return self.finished(rows)
+
+    def finished(self, rows: torch.Tensor) -> torch.Tensor:
+        """Tell which of ``rows`` have all their tokens."""
         return self.counts[rows] >= self.table[self.rollout % len(self.table)][rows]
+
+    def still_there(self, count: int) -> torch.Tensor:
+        """Return which rows a batch of ``count`` holds: all at first; fewer once those that have ended have left it together."""
+        if not len(self.rows):
+            self.rows = torch.arange(count)
+        if count < len(self.rows):
+            self.rows = self.rows[~self.finished(self.rows)]
+        return self.rows

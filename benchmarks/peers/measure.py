@@ -28,7 +28,7 @@ class Meter:
     them as well.
     """
 
-    def __init__(self, count_flops: bool = False) -> None:
+    def __init__(self, *, count_flops: bool = False) -> None:
         self.cpu: dict[str, float] = defaultdict(float)
         self.wall = 0.0
         self.tokens: dict[str, int] = defaultdict(int)

@@ -1,6 +1,6 @@
 """What each of kochat's fast paths gains: kochat alone, each path switched off in turn.
 
-    python -m benchmarks.peers.switches [--works ppo-eos ...] [--paths "packed rows" ...] [--repeats 3]
+    python -m benchmarks.peers.switches [--works ppo-eos ...] [--paths "fused GELU" ...] [--repeats 3]
 
 Tiny GPT-2, LoRA 8. The runs take turns (all paths on, then each one off). Writes benchmarks/results/switches.json and .md. A fast path
 is one line in `PATHS`.
@@ -9,9 +9,10 @@ is one line in `PATHS`.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from benchmarks.peers.driver import Work, circumstances, parser, run, write_report
 from benchmarks.peers.measure import training_seconds
@@ -26,26 +27,25 @@ class FastPath:
 
     Args:
         name: for the table and the command line.
-        at: an argument of kochat's modules, or "module path:attribute".
-        off: the plain value; of an attribute also "package.module:name", that object.
+        options: arguments of kochat's modules that switch it off.
+        plain: the functions of kochat's that it consists of, as "module:name", and the plain ones of `plain_ways` in their places.
         works: the beginnings of the names of the works that have it.
     """
 
     name: str
-    at: str
-    off: object
+    options: dict = field(default_factory=dict)
+    plain: dict[str, str] = field(default_factory=dict)
     works: tuple[str, ...] = ("ppo", "sft", "rm")
 
     def switch_off(self, run: Run) -> Run:
         """Return the run without this path."""
-        module, _, attribute = self.at.rpartition(":")
-        if not module:
-            return replace(run, options=run.options | {attribute: self.off})
-        return replace(run, attributes=(*run.attributes, (module, attribute, self.off)))
+        replaced = [(*at.split(":"), f"benchmarks.peers.plain_ways:{name}") for at, name in self.plain.items()]
+        return replace(run, options=run.options | self.options, attributes=(*run.attributes, *replaced))
 
     def told(self) -> str:
         """Return how it is switched off, for the table."""
-        return f"`{self.at.replace(':', '.')} = {self.off}`"
+        options = [f"`{name}: {json.dumps(value)}`" for name, value in self.options.items()]
+        return ", ".join(options + [f"`{name}` for `{at.split(':')[1]}`" for at, name in self.plain.items()])
 
 
 WORKS = (
@@ -55,12 +55,22 @@ WORKS = (
     Work("rm", "Reward model", "kochat_rm", "fixed", 4),
 )
 PATHS = (
-    FastPath("packed rows", "packing", False),
-    FastPath("logits by blocks", "kochat.nn.roles:BLOCKS", False, works=("ppo", "sft")),
-    FastPath("last MLP where it is read", "kochat.nn.roles:TRIM", False),
-    FastPath("fused GELU", "kochat.nn.backbones:NewGELUActivation", "types:NoneType"),  # none is one, none is fused
-    FastPath("tokens drawn by blocks", "kochat.nn.decoding:_sample", "kochat.nn.decoding:_race", works=("ppo",)),
-    FastPath("finished answers leave decoding", "kochat.nn.decoding:DROP_AT", 0.0, works=("ppo-eos",)),
+    FastPath("rows without padding", options={"unpad": False}),
+    FastPath(
+        "logits by blocks",
+        plain={
+            "kochat.functional.blockwise_logprobs:linear_logprobs": "whole_logprobs",
+            "kochat.functional.blockwise_logprobs:linear_logprobs_and_entropy": "whole_logprobs_and_entropy",
+        },
+        works=("ppo", "sft"),
+    ),
+    FastPath("last MLP where it is read", plain={"kochat.nn.unpadded:last_mlp_at": "mlp_everywhere"}),
+    FastPath("fused GELU", plain={"kochat.nn.backbones:fuse_activation": "as_it_is"}),
+    FastPath(
+        "finished answers leave decoding",
+        plain={"kochat.nn.decoding:GenerationSettings": "keep_finished"},
+        works=("ppo-eos",),
+    ),
 )
 
 

@@ -101,7 +101,7 @@ def main() -> None:
     run = Run.load(sys.argv[1])
     quiet()
     tokenizer = load_tokenizer(run.path("base"), "left")
-    meter = Meter(run.count_flops)
+    meter = Meter(count_flops=run.count_flops)
     table = length_table(run.lengths, run.steps, run.batch_size, run.response_tokens)
     force_lengths(LengthForcer(table), tokenizer.eos_token_id, tokenizer.pad_token_id)
     mark_phases(meter, tokenizer.pad_token_id)

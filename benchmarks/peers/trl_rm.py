@@ -27,7 +27,7 @@ def main() -> None:
     rows = run.rows("rm")[: run.steps * settings.RM_BATCH]
     triples = [[row["prompt_ids"] + ids for ids in row["completion_ids"]] for row in rows]
     pairs = [pair for triple in triples for pair in combinations(triple, 2)]
-    meter = Meter(run.count_flops)
+    meter = Meter(count_flops=run.count_flops)
     meter.tokens["real"] = sum(len(ids) for triple in triples for ids in triple)
     with tempfile.TemporaryDirectory() as folder:
         arguments = RewardConfig(

@@ -26,7 +26,7 @@ def main() -> None:
     rows = run.rows("sft")[: run.steps * settings.SFT_BATCH]
     ids = [row["prompt_ids"] + row["completion_ids"] for row in rows]
     masks = [[0] * len(row["prompt_ids"]) + [1] * len(row["completion_ids"]) for row in rows]
-    meter = Meter(run.count_flops)
+    meter = Meter(count_flops=run.count_flops)
     meter.tokens["real"], meter.tokens["trained"] = sum(map(len, ids)), sum(map(sum, masks))
     data = Dataset.from_dict({"input_ids": ids, "completion_mask": masks})
     packed_rows = len(pack_dataset(data, settings.MAX_LENGTH))

@@ -118,7 +118,8 @@ def write_models(folder: Path, size: str, tokenizer: PreTrainedTokenizerFast) ->
 def write_rows(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     """Write the token ids of kochat's own datamodules, in the order of their ids, so that others train on the same tokens."""
     for name, module in (("ppo", PromptDataModule), ("sft", SFTDataModule), ("rm", PreferenceDataModule)):
-        data = module(tokenizer=tokenizer, **data_options(folder))
+        data = module(**data_options(folder))
+        data.connect(tokenizer)
         data.prepare_data()
         data.setup("fit")
         rows = sorted(data._tables["train"], key=lambda row: row["id"])
@@ -129,12 +130,13 @@ def write_rows(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
 
 def write_answers(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     """Write the prompts of the frozen test set by id, then the fixed ones, which have no reference."""
-    data = SFTDataModule(tokenizer=tokenizer, **data_options(folder))
+    data = SFTDataModule(**data_options(folder))
+    data.connect(tokenizer)
     answers = [
         {"id": id_, "prompt_ids": ids[-length:].tolist(), "reference": reference}
         for batch in data.answers_dataloader("test")
         for id_, ids, length, reference in zip(
-            batch["ids"], batch["input_ids"], batch["lengths"].tolist(), batch["references"], strict=True
+            batch.ids, batch.input_ids, batch.lengths.tolist(), batch.references, strict=True
         )
     ]
     answers.sort(key=lambda row: (row["reference"] is None, row["id"]))

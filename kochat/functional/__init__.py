@@ -1,8 +1,8 @@
 """Pure functions, tensors in and tensors out: masking, log-probabilities, KL, advantages and losses."""
 
 from kochat.functional.advantages import gae, shaped_rewards
+from kochat.functional.blockwise_logprobs import linear_logprobs, linear_logprobs_and_entropy
 from kochat.functional.kl import KL_KINDS, adapted_kl_coef, kl_estimate
-from kochat.functional.linear_logprobs import linear_logprobs, linear_logprobs_and_entropy
 from kochat.functional.logprobs import entropy, token_logprobs
 from kochat.functional.losses import pairwise_ranking_loss, ppo_policy_loss, value_loss
 from kochat.functional.masking import (

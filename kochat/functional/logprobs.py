@@ -14,7 +14,7 @@ def token_logprobs(logits: Tensor, ids: Tensor) -> Tensor:
 
     Args:
         logits: Scores over the vocabulary, already aligned with ``ids`` (slot j scores token j), shape: (b, t, vocab);
-            any leading shape serves, so packed tokens (n, vocab) do too.
+            any leading shape serves, so tokens without a batch axis (n, vocab) do too.
         ids: Token ids in 0..vocab-1, shape: (b, t).
 
     Returns:

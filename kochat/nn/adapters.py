@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
-from weakref import WeakKeyDictionary
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -113,36 +112,55 @@ def adapter_parameters(model: nn.Module, name: str) -> list[nn.Parameter]:
     return [p for key, p in model.named_parameters() if f".lora_A.{name}." in key or f".lora_B.{name}." in key]
 
 
-@contextmanager
-def use_adapter(model: nn.Module, name: str | None) -> Iterator[None]:
-    """Run the block with the adapter ``name`` active (None: the bare base), and restore what was active, also on errors.
+class AdapterSwitch:
+    """Makes one of a model's adapters the active one.
 
-    PEFT's own ``set_adapter`` also flips ``requires_grad``, which would freeze the policy whenever the critic runs; this switches the
-    forward pass alone.
+    PEFT's ``set_adapter`` also flips ``requires_grad``, which would freeze the policy whenever the critic runs; every parameter gets
+    its own back here.
+
+    Args:
+        model: the model; adapters may still be added to it.
     """
-    layers = _lora_layers(model)
-    before = [(layer._active_adapter, layer._disable_adapters) for layer in layers]
-    try:
-        for layer in layers:
-            layer._disable_adapters = name is None
-            if name is not None:
-                layer._active_adapter = [name]
-        yield
-    finally:
-        for layer, (active, disabled) in zip(layers, before, strict=True):
-            layer._active_adapter, layer._disable_adapters = active, disabled
 
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._adapters: tuple[str, ...] = ()
+        self._layers: list[LoraLayer] = []
+        self._parameters: list[nn.Parameter] = []
 
-_LAYERS: WeakKeyDictionary[nn.Module, tuple[tuple[str, ...], list[LoraLayer]]] = WeakKeyDictionary()
+    @contextmanager
+    def active(self, name: str) -> Iterator[None]:
+        """Run the block with the adapter ``name`` active, and restore what was active, also on errors.
 
+        Inside a block of the same adapter nothing is done, so that decoding switches once and not at every token.
+        """
+        self._find_layers()
+        before = [layer.active_adapters for layer in self._layers]
+        if all(active == [name] for active in before):
+            yield
+            return
+        try:
+            self._set([[name]] * len(before))
+            yield
+        finally:
+            self._set(before)
 
-def _lora_layers(model: nn.Module) -> list[LoraLayer]:
-    """List the layers with adapters; decoding switches adapters at every token, and walking a model takes long."""
-    adapters = tuple(model.peft_config)  # type: ignore[arg-type]
-    known = _LAYERS.get(model)
-    if known is None or known[0] != adapters:
-        known = _LAYERS[model] = (adapters, [layer for layer in model.modules() if isinstance(layer, LoraLayer)])
-    return known[1]
+    def _set(self, adapters: list[list[str]]) -> None:
+        """Give each layer its active adapters."""
+        trained = [parameter.requires_grad for parameter in self._parameters]
+        for layer, names in zip(self._layers, adapters, strict=True):
+            layer.set_adapter(names)
+        for parameter, its_own in zip(self._parameters, trained, strict=True):
+            parameter.requires_grad_(its_own)
+
+    def _find_layers(self) -> None:
+        """List the layers with adapters and their parameters, again when an adapter has come: walking a model takes long."""
+        adapters = tuple(self._model.peft_config)  # type: ignore[arg-type]
+        if adapters != self._adapters:
+            self._adapters = adapters
+            self._layers = [layer for layer in self._model.modules() if isinstance(layer, LoraLayer)]
+            groups = [getattr(layer, name) for layer in self._layers for name in layer.adapter_layer_names]
+            self._parameters = [parameter for group in groups for parameter in group.parameters()]
 
 
 def adapter_state(model: PeftModel, name: str) -> dict[str, torch.Tensor]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import pickle
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -19,12 +20,15 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
 )
-from transformers.activations import NewGELUActivation
 
 from kochat.errors import UserError
+from kochat.nn.attention import give_rows_attention
 
 Kind = Literal["lm", "value"]
+Config = TypeVar("Config", bound=PretrainedConfig)
 ADAPTER_CONFIG = "adapter_config.json"
+_TANH_GELU, _FUSED_GELU = "gelu_new", "gelu_pytorch_tanh"  # one function: in seven operations, and in one of torch's
+_ACTIVATION_KEYS = ("activation_function", "hidden_act")
 
 
 def is_adapter(folder: Path) -> bool:
@@ -33,7 +37,7 @@ def is_adapter(folder: Path) -> bool:
 
 
 def load_config(folder: Path) -> PretrainedConfig:
-    """Read a model folder's configuration with every dropout set to 0.
+    """Read a model folder's configuration with every dropout set to 0 and GPT-2's activation fused.
 
     Dropout makes two forward passes differ, which PPO's ratio and KL at step 0 must not; kochat regularises by early
     stopping and LoRA rank instead.
@@ -44,7 +48,7 @@ def load_config(folder: Path) -> PretrainedConfig:
     for name in vars(config):
         if name.endswith(("dropout", "_pdrop")) and isinstance(getattr(config, name), float):
             setattr(config, name, 0.0)
-    return config
+    return fuse_activation(config)
 
 
 def load_base(folder: Path, kind: Kind) -> PreTrainedModel:
@@ -71,16 +75,32 @@ def load_base(folder: Path, kind: Kind) -> PreTrainedModel:
         raise UserError(
             f"{folder}: the weights lack {len(missing)} tensors, {min(missing)!r} first; the download is incomplete"
         )
-    return fuse_activations(model).eval()
+    return give_rows_attention(model).eval()
 
 
-def fuse_activations(model: PreTrainedModel) -> PreTrainedModel:
-    """Put torch's fused tanh GELU in place of transformers' GELU in seven operations: the same function, to rounding."""
-    for module in model.modules():
-        for name, child in list(module.named_children()):
-            if isinstance(child, NewGELUActivation):
-                setattr(module, name, nn.GELU(approximate="tanh"))
-    return model
+def fuse_activation(config: Config) -> Config:
+    """Name torch's tanh GELU in one operation where an architecture's own is that in seven: the same function, to rounding."""
+    for key in _ACTIVATION_KEYS:
+        if getattr(config, key, None) == getattr(type(config)(), key, None) == _TANH_GELU:
+            setattr(config, key, _FUSED_GELU)
+    return config
+
+
+def own_activation(config: PretrainedConfig) -> dict[str, str]:
+    """Return the settings that `fuse_activation` replaces, as the architecture's own configuration has them."""
+    return {
+        key: _TANH_GELU
+        for key in _ACTIVATION_KEYS
+        if getattr(config, key, None) == _FUSED_GELU and getattr(type(config)(), key, None) == _TANH_GELU
+    }
+
+
+def save_model(model: PreTrainedModel, folder: Path) -> None:
+    """Write a whole model in Hugging Face's layout, its configuration with the architecture's own activation."""
+    model.save_pretrained(folder)
+    config = copy.deepcopy(model.config)
+    config.update(own_activation(config))
+    config.save_pretrained(folder)
 
 
 def _only_tied(model: PreTrainedModel, missing: set[str]) -> bool:
@@ -108,7 +128,7 @@ def small_gpt2(
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
     )
-    return fuse_activations(GPT2LMHeadModel(config)).eval()
+    return give_rows_attention(GPT2LMHeadModel(fuse_activation(config))).eval()
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
@@ -145,7 +165,7 @@ def weights_digest(model: nn.Module) -> str:
     output = getattr(model, "get_output_embeddings", lambda: None)()
     if output is not None and output.weight is not backbone.get_input_embeddings().weight:  # type: ignore[operator]
         tensors["output_embedding"] = output.weight
-    shaping = {name: getattr(backbone.config, name, None) for name in _SHAPING}
+    shaping = {name: getattr(backbone.config, name, None) for name in _SHAPING} | own_activation(backbone.config)  # type: ignore[arg-type]
     digest = hashlib.sha256(json.dumps(shaping, sort_keys=True, default=str).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())

@@ -10,13 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from kochat.nn.roles import Role
-
-DROP_AT = 0.75  # copy the cache without the finished rows when only this share still runs: copying costs too
-BLOCK = 128  # tokens that are drawn as one at first: near the square root of usual vocabularies' sizes
 
 
 @dataclass(frozen=True)
@@ -28,12 +24,15 @@ class GenerationSettings:
         temperature: logits are divided by it; 0 takes the most probable token.
         stop_ids: a token among these ends the answer and belongs to it; EOS first.
         pad_id: what stands after the end.
+        drop_share: answers that have ended leave the batch when at most this share of it still runs; copying the cache costs too. 0
+            keeps them to the end. No answer depends on it.
     """
 
     max_new_tokens: int
     temperature: float
     stop_ids: tuple[int, ...]
     pad_id: int
+    drop_share: float = 0.75
 
     @property
     def eos_id(self) -> int:
@@ -78,6 +77,18 @@ def generate(
     Returns:
         Responses of r <= max_new_tokens tokens; r is the longest answer's length.
     """
+    with role.active():  # once, and not at every token
+        return _decode_steps(role, input_ids, mask, settings, generator)
+
+
+def _decode_steps(
+    role: Role,
+    input_ids: torch.Tensor,
+    mask: torch.Tensor,
+    settings: GenerationSettings,
+    generator: torch.Generator | None,
+) -> Generation:
+    """Draw a token a row until all rows have ended; see `generate`."""
     size, width, device = len(input_ids), settings.max_new_tokens, input_ids.device
     stop_ids = torch.tensor(settings.stop_ids, device=device)
     tokens = torch.full((size, width), settings.pad_id, device=device)
@@ -88,7 +99,7 @@ def generate(
     cache, step_ids = DynamicCache(), input_ids
     for step in range(width):
         logits = role.logits(role.hidden(step_ids, mask, cache)[:, -1])
-        token, logprob = draw(logits, settings.temperature, generator, rows)
+        token, logprob = draw(logits, settings.temperature, generator)
         running = ~stopped[rows]
         tokens[rows, step] = torch.where(running, token, settings.pad_id)
         logprobs[rows, step] = logprob.masked_fill(~running, 0.0)
@@ -99,7 +110,7 @@ def generate(
         if left == 0:
             break
         mask = torch.cat([mask, running.unsqueeze(1)], dim=1)
-        if left <= DROP_AT * len(rows):
+        if left <= settings.drop_share * len(rows):
             cache.batch_select_indices(keep.nonzero().squeeze(1))
             rows, mask = rows[keep], mask[keep]
         step_ids = tokens[rows, step].unsqueeze(1)
@@ -107,34 +118,12 @@ def generate(
 
 
 def draw(
-    logits: torch.Tensor, temperature: float, generator: torch.Generator | None, rows: torch.Tensor | None = None
+    logits: torch.Tensor, temperature: float, generator: torch.Generator | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw one token a row from (b, vocab) float32 logits; return its id (b,) and log-probability (b,), nats.
-
-    ``rows`` are the answers that the logits belong to, for those who replace this function.
-    """
+    """Draw one token a row from (b, vocab) float32 logits; return its id (b,) and log-probability (b,), nats."""
     probabilities = (logits if temperature in (0, 1) else logits / temperature).softmax(dim=-1)
-    token = logits.argmax(dim=-1) if temperature == 0 else _sample(probabilities, generator)
-    return token, probabilities.gather(-1, token.unsqueeze(-1)).squeeze(-1).log()
-
-
-def _sample(probabilities: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-    """Draw a token a row from (b, vocab) probabilities: first a block of tokens by its sum, then one token of the block.
-
-    Random numbers are dear. This takes vocab / BLOCK + BLOCK of them a row, where a single race takes one for every token.
-    """
-    blocks = pad(probabilities, (0, -probabilities.shape[-1] % BLOCK)).unflatten(-1, (-1, BLOCK))
-    block = _race(blocks.sum(dim=-1), generator)
-    return block * BLOCK + _race(blocks.take_along_dim(block.view(-1, 1, 1), dim=1).squeeze(1), generator)
-
-
-def _race(weights: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-    """Draw an index a row in proportion to (b, n) weights, never one of weight 0.
-
-    With E_v exponential of rate 1, the largest w_v / E_v is that of v with probability w_v / sum(w). No cumulative sum is made,
-    whose rounding at the end could fall on a token of weight 0.
-    """
-    return (weights / torch.empty_like(weights).exponential_(generator=generator)).argmax(dim=-1)
+    drawn = probabilities.multinomial(1, generator=generator).squeeze(-1) if temperature else logits.argmax(dim=-1)
+    return drawn, probabilities.gather(-1, drawn.unsqueeze(-1)).squeeze(-1).log()
 
 
 def decode(tokenizer, responses: torch.Tensor, mask: torch.Tensor) -> list[str]:

@@ -19,11 +19,11 @@ from typing import Any, cast
 import torch
 from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerFast
 
 from kochat.errors import UserError
 from kochat.nn.adapters import adapter_state
-from kochat.nn.backbones import backbone_of
+from kochat.nn.backbones import backbone_of, save_model
 from kochat.nn.roles import Role
 from kochat.text.prompt_template import PROMPT_TEMPLATE
 from kochat.text.tokenizer_identity import tokenizer_digest
@@ -89,9 +89,9 @@ def write_export(role: Role, tokenizer: PreTrainedTokenizerFast, folder: Path, i
         if role.adapter is not None:
             _write_adapter(role, temporary, info)
         elif role.is_value:
-            _sequence_classifier(role, tokenizer).save_pretrained(temporary)
+            save_model(_sequence_classifier(role, tokenizer), temporary)
         else:
-            role.host.save_pretrained(temporary)  # type: ignore[operator]
+            save_model(cast(PreTrainedModel, role.host), temporary)
         tokenizer.save_pretrained(temporary)
         (temporary / INFO_FILE).write_text(json.dumps(asdict(info), indent=1) + "\n", encoding="utf-8")
 

@@ -13,7 +13,7 @@ class ScalarHead(nn.Linear):
     the centring of the reward is folded.
     """
 
-    def __init__(self, hidden: int, bias: bool = False) -> None:
+    def __init__(self, hidden: int, *, bias: bool = False) -> None:
         super().__init__(hidden, 1, bias=bias)
         nn.init.normal_(self.weight, std=(hidden + 1) ** -0.5)
         if bias:

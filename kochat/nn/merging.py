@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from kochat.errors import UserError
-from kochat.nn.backbones import is_adapter
+from kochat.nn.backbones import is_adapter, save_model
 from kochat.nn.exports import SCORE_KEY, read_adapter_weights
 from kochat.nn.role_loading import HostPool
 from kochat.nn.tokenizers import load_tokenizer
@@ -32,7 +32,7 @@ def copy_export(folder: Path, out: Path, *, merge: bool) -> Path:
             f"{folder}: is a reward model; its score head has no place in a merged causal LM, so leave --merge out"
         )
     merged = HostPool().load("policy", folder).host.merge_and_unload(adapter_names=["policy"])  # type: ignore[operator]
-    merged.save_pretrained(out)
+    save_model(merged, out)
     load_tokenizer(folder).save_pretrained(out)
     return out
 

@@ -7,14 +7,11 @@ Cast once, the products are bit for bit the same.
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-CAST = True  # False leaves all weights as they are
 
 
 def cast_frozen_matrices(model: nn.Module, precision: str) -> None:
@@ -25,25 +22,28 @@ def cast_frozen_matrices(model: nn.Module, precision: str) -> None:
     """
     dtype = AUTOCAST.get(str(precision))
     exported = not hasattr(model, "peft_config") and any(parameter.requires_grad for parameter in model.parameters())
-    if dtype is None or exported or not CAST:
+    if dtype is None or exported:
         return
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     for module in model.modules():
         if type(module) in (nn.Linear, Conv1D):
-            for parameter in module.parameters(recurse=False):
-                if not parameter.requires_grad and id(parameter) not in embeddings:
-                    parameter.data = parameter.data.to(dtype)
+            own = list(module.parameters(recurse=False))
+            if not any(parameter.requires_grad or id(parameter) in embeddings for parameter in own):
+                module.to(dtype)
 
 
-_CASTS: WeakKeyDictionary[nn.Module, tuple[tuple[int, int, torch.dtype], torch.Tensor]] = WeakKeyDictionary()
+class CastCopy:
+    """A frozen matrix in the type that it is multiplied in: cast when it is first asked for, and again when it has changed."""
 
+    def __init__(self) -> None:
+        self._of: tuple[int, int, torch.dtype] | None = None
+        self._copy: torch.Tensor | None = None
 
-def cast_once(host: nn.Module, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return a model's output embedding as ``dtype``; the copy of a frozen one is kept, for all roles on that model."""
-    if weight.requires_grad or weight.dtype == dtype or not CAST:
-        return weight.to(dtype)
-    now = (weight.data_ptr(), weight._version, dtype)
-    known = _CASTS.get(host)
-    if known is None or known[0] != now:
-        known = _CASTS[host] = (now, weight.to(dtype))
-    return known[1]
+    def of(self, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return ``weight`` as ``dtype``; the copy of a frozen one is kept."""
+        if weight.requires_grad or weight.dtype == dtype:
+            return weight.to(dtype)
+        now = (weight.data_ptr(), weight._version, dtype)
+        if self._copy is None or self._of != now:
+            self._of, self._copy = now, weight.to(dtype)
+        return self._copy

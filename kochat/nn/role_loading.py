@@ -14,11 +14,12 @@ from kochat.nn.adapters import LoraSettings, add_adapter, load_adapter_state, lo
 from kochat.nn.backbones import adapter_base, backbone_of, is_adapter, load_base, weights_digest
 from kochat.nn.exports import ADAPTER_WEIGHTS, SCORE_KEY, read_adapter_weights, read_info
 from kochat.nn.heads import ScalarHead
+from kochat.nn.hosts import HostState
 from kochat.nn.hub import base_folder
 from kochat.nn.roles import Role
 
 
-def new_role(name: str, base: Path, lora: LoraSettings, value: bool = False) -> Role:
+def new_role(name: str, base: Path, lora: LoraSettings, *, value: bool = False) -> Role:
     """Put a trainable role on a base model: all weights at rank 0, else an adapter; with a fresh scalar head if ``value``."""
     host: nn.Module = load_base(base, "lm")
     head = ScalarHead(host.config.hidden_size) if value else None  # type: ignore[union-attr, arg-type]
@@ -40,14 +41,13 @@ def freeze_base(host: nn.Module) -> nn.Module:
 class HostPool:
     """The models that are in memory, so that roles whose adapters sit on the same base share it.
 
-    Sharing is decided by the digest of the base's weights, not by its path. Attributes: ``hosts``, by name, each model once.
+    Sharing is decided by the digest of the base's weights, not by its path.
     """
 
     def __init__(self) -> None:
-        self.hosts = nn.ModuleDict()
-        self._by_digest: dict[str, nn.Module] = {}
+        self._by_digest: dict[str, HostState] = {}
 
-    def load(self, name: str, folder: Path, value: bool = False) -> Role:
+    def load(self, name: str, folder: Path, *, value: bool = False) -> Role:
         """Load a trained role from an export (or any Hugging Face folder).
 
         Args:
@@ -59,19 +59,11 @@ class HostPool:
             UserError: when the folder lacks a scalar head that is wanted, an adapter's base is missing or is not the
                 one it was trained on, or its weights do not fit.
         """
-        return self._load_adapter(name, folder, value) if is_adapter(folder) else self._load_whole(name, folder, value)
+        if is_adapter(folder):
+            return self._load_adapter(name, folder, value=value)
+        return _load_whole_value(name, folder) if value else Role(name, load_base(folder, "lm"))
 
-    def _load_whole(self, name: str, folder: Path, value: bool) -> Role:
-        host: nn.Module = load_base(folder, "value" if value else "lm")
-        if not value:
-            self.hosts[name] = host
-            return Role(name, host)
-        head = ScalarHead(host.config.hidden_size)  # type: ignore[union-attr, arg-type]
-        head.weight.data.copy_(_whole_model_score(folder))
-        self.hosts[name] = backbone_of(host)
-        return Role(name, self.hosts[name], None, head)
-
-    def _load_adapter(self, name: str, folder: Path, value: bool) -> Role:
+    def _load_adapter(self, name: str, folder: Path, *, value: bool) -> Role:
         state = read_adapter_weights(folder)
         score = state.pop(SCORE_KEY, None)
         if value and score is None:
@@ -84,19 +76,18 @@ class HostPool:
         config.task_type, config.modules_to_save, config.inference_mode = "CAUSAL_LM", None, False
         host = add_adapter(host, name, config)  # type: ignore[arg-type]
         load_adapter_state(host, name, state, str(folder / ADAPTER_WEIGHTS))
-        self._by_digest[digest] = host
-        self.hosts["base_" + digest] = host
+        shared = self._by_digest.setdefault(digest, HostState(host))
         head = None
         if value:
             head = ScalarHead(score.shape[1])  # type: ignore[union-attr]
             head.weight.data.copy_(score)  # type: ignore[arg-type]
-        return Role(name, host, name, head, digest)
+        return Role(name, host, name, head, digest, shared)
 
     def _host_of(self, folder: Path) -> tuple[str, nn.Module]:
         """Return (digest, model) of an adapter's base, from memory when it is there."""
         info = read_info(folder)
         if info is not None and info.base_digest in self._by_digest:
-            return info.base_digest, self._by_digest[info.base_digest]
+            return info.base_digest, self._by_digest[info.base_digest].model
         base = adapter_base(folder)
         model = load_base(base_folder(f"{folder}: base_model_name_or_path", base), "lm")
         digest = weights_digest(model)
@@ -105,7 +96,15 @@ class HostPool:
                 f"{folder}: the adapter was trained on a base with digest {info.base_digest}, but {base} has {digest}; train the "
                 f"adapter again or restore its base"
             )
-        return digest, self._by_digest.get(digest, model)
+        return digest, self._by_digest[digest].model if digest in self._by_digest else model
+
+
+def _load_whole_value(name: str, folder: Path) -> Role:
+    """Load a fully trained reward model: its backbone, and its score head as the role's."""
+    model = load_base(folder, "value")
+    head = ScalarHead(model.config.hidden_size)
+    head.weight.data.copy_(_whole_model_score(folder))
+    return Role(name, backbone_of(model), None, head)
 
 
 def _check_plain_lora(folder: Path, config: LoraConfig) -> None:

@@ -6,10 +6,8 @@ fully fine-tuned model is a host of its own.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,14 +23,10 @@ from kochat.functional import (
     position_ids,
     token_logprobs,
 )
-from kochat.nn.adapters import adapter_parameters, use_adapter
+from kochat.nn.adapters import adapter_parameters
 from kochat.nn.backbones import backbone_of
 from kochat.nn.heads import ScalarHead
-from kochat.nn.precision import cast_once
-
-PACKED = ("gpt2", "gpt_neox", "llama", "qwen2")  # whose packed rows tests hold to padded ones
-TRIM = True  # leave the last block's MLP out where no state is read; False runs it everywhere
-BLOCKS = True  # make logits a block of tokens at a time; False makes all of them, as the plain way
+from kochat.nn.hosts import HostState
 
 
 @dataclass
@@ -45,6 +39,7 @@ class Role:
         adapter: the adapter of ``host`` that is this role's; None when the host's own weights are.
         head: a scalar head for reward and value roles; None for language models, which use the host's.
         base_digest: digest of the base's weights under an adapter; empty for whole models.
+        shared: what the roles on ``host`` share besides its weights; made here for a role that is alone on it.
     """
 
     name: str
@@ -52,6 +47,12 @@ class Role:
     adapter: str | None = None
     head: ScalarHead | None = None
     base_digest: str = ""
+    shared: HostState = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Make what roles on one host share, for a role that is alone."""
+        if self.shared is None:
+            self.shared = HostState(self.host)
 
     @property
     def is_value(self) -> bool:
@@ -60,7 +61,7 @@ class Role:
 
     def active(self) -> AbstractContextManager[None]:
         """Make this role's adapter the active one for the length of a block."""
-        return use_adapter(self.host, self.adapter) if hasattr(self.host, "peft_config") else nullcontext()
+        return nullcontext() if self.adapter is None else self.shared.adapters.active(self.adapter)
 
     def hidden(self, input_ids: torch.Tensor, mask: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
         """Return the last hidden states.
@@ -77,70 +78,34 @@ class Role:
             UserError: when a row is longer than the model's positions.
         """
         positions = position_ids(mask)[:, -input_ids.shape[1] :]
-        self._check_room(positions, mask.shape[1])
-        with self.active():
-            output = backbone_of(self.host)(
-                input_ids=input_ids,
-                attention_mask=mask.long(),
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=cache is not None,
-            )
-        return output.last_hidden_state
-
-    @property
-    def packs(self) -> bool:
-        """Tell whether `packed_hidden` is right for this model: its attention goes through transformers' interface and sees all before.
-
-        Others would let rows see each other without a word, so that only architectures are listed which tests hold to the padded pass.
-        Recomputed activations (gradient checkpointing) would be recomputed without the packed attention.
-        """
-        backbone: Any = backbone_of(self.host)
-        config = backbone.config
-        windows = getattr(config, "sliding_window", None) is not None or "sliding_attention" in (
-            getattr(config, "layer_types", None) or ()
+        return self.run(
+            input_ids,
+            positions,
+            mask.shape[1],
+            attention_mask=mask.long(),
+            past_key_values=cache,
+            use_cache=cache is not None,
         )
-        known = config.model_type in PACKED and not windows
-        if not known:
-            warnings.warn(
-                f"{self.name}: rows of a {config.model_type} {'with a sliding window ' if windows else ''}are padded; packing knows "
-                + ", ".join(PACKED),
-                stacklevel=2,
-            )
-        return known and not getattr(backbone, "is_gradient_checkpointing", False)
 
-    def packed_hidden(
-        self,
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        width: int,
-        wanted: torch.Tensor,
-        attention: str,
-        **options: Any,
-    ) -> torch.Tensor:
-        """Return the last hidden states of tokens that stand in one sequence and belong to many rows.
+    def run(self, input_ids: torch.Tensor, positions: torch.Tensor, longest: int, **options: Any) -> torch.Tensor:
+        """Run the transformer with this role's adapter and return its last hidden states.
 
         Args:
-            tokens: (n,) token ids.
-            positions: (n,) each one's position in its row.
-            width: the longest row's length.
-            wanted: (k,) the tokens whose states will be read; those of others are not right.
-            attention: the name of the attention function that knows which tokens see which.
-            options: what that function is given besides.
+            input_ids: (b, t) token ids.
+            positions: (b, t) each one's position in its row.
+            longest: a length that no row exceeds, in tokens.
+            options: what the transformer is given besides: mask, cache.
 
         Returns:
-            (n, hidden)
+            (b, t, hidden)
 
         Raises:
             UserError: when a row is longer than the model's positions.
         """
-        self._check_room(positions, width)
-        backbone = backbone_of(self.host)
-        with self.active(), _attention(backbone, attention), last_mlp_at(backbone, wanted):
-            output = backbone(
-                input_ids=tokens.unsqueeze(0), position_ids=positions.unsqueeze(0), use_cache=False, **options
-            )
-        return output.last_hidden_state[0]
+        self._check_room(positions, longest)
+        with self.active():
+            output = backbone_of(self.host)(input_ids=input_ids, position_ids=positions, **options)
+        return output.last_hidden_state
 
     def _check_room(self, positions: torch.Tensor, width: int) -> None:
         """Stop before a position embedding is read that is not there; the device is asked only where that could be."""
@@ -186,24 +151,13 @@ class Role:
     def _output_weight(self) -> torch.Tensor | None:
         """Return the output embedding where logits are its product with hidden states and nothing else."""
         embedding = _base(self.host).get_output_embeddings()  # type: ignore[operator]
-        return embedding.weight if BLOCKS and type(embedding) is nn.Linear and embedding.bias is None else None
+        return embedding.weight if type(embedding) is nn.Linear and embedding.bias is None else None
 
     def _as_multiplied(self, hidden: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return both in the type that a product of them has under the Trainer's precision; a frozen embedding is cast once."""
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        return hidden.to(dtype), cast_once(self.host, weight, dtype)
-
-    def forward_from(self, input_ids: torch.Tensor, mask: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        """Return the head's output at positions start..stop-1 alone, so that no other logits are ever made."""
-        return self.project(self.hidden(input_ids, mask)[:, start:stop])
-
-    def last_scores(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return the scalar at each row's last real token, (b,): padding on either side moves nothing."""
-        hidden = self.hidden(input_ids, mask)
-        columns = torch.arange(mask.shape[1], device=mask.device)
-        last = (mask * columns).argmax(dim=1)
-        return self.project(hidden[torch.arange(len(hidden), device=hidden.device), last])
+        return hidden.to(dtype), self.shared.output.of(weight, dtype)
 
     def parameters(self) -> list[nn.Parameter]:
         """List the parameters that are this role's own: its adapter's or its host's, and its head's."""
@@ -212,47 +166,5 @@ class Role:
 
 
 def _base(host: nn.Module) -> nn.Module:
+    """Return the model under a host's adapters."""
     return host.get_base_model() if hasattr(host, "get_base_model") else host  # type: ignore[operator]
-
-
-@contextmanager
-def _attention(backbone: nn.Module, name: str) -> Iterator[None]:
-    """Run the block with one of transformers' registered attention functions; those that have no mask function get no mask."""
-    config: Any = backbone.config
-    before = config._attn_implementation
-    config._attn_implementation = name
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
-
-
-@contextmanager
-def last_mlp_at(backbone: nn.Module, wanted: torch.Tensor) -> Iterator[None]:
-    """Run the block with the last transformer block's MLP at some tokens alone: nothing after it mixes tokens.
-
-    Most of a prompt's tokens, and all of an answer's but one under a reward model, only serve as keys and values.
-
-    Args:
-        backbone: a transformer whose last list of modules are its blocks; one whose blocks have no ``mlp`` is left alone.
-        wanted: (k,) tokens of a batch of one sequence, in any order, several times too.
-    """
-    blocks = [child for child in backbone.children() if isinstance(child, nn.ModuleList)]
-    mlp = getattr(blocks[-1][-1], "mlp", None) if TRIM and blocks else None
-    if mlp is None:
-        yield
-        return
-    forward, places = mlp.forward, wanted.unique()
-    before = vars(mlp).get("forward")  # somebody may have put one on the module itself
-
-    def trimmed(hidden: torch.Tensor) -> torch.Tensor:
-        output = forward(hidden.index_select(1, places))
-        return output.new_zeros(hidden.shape).index_copy(1, places, output)
-
-    mlp.forward = trimmed
-    try:
-        yield
-    finally:
-        del mlp.forward
-        if before is not None:
-            mlp.forward = before

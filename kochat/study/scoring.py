@@ -13,7 +13,9 @@ import torch
 from kochat.data.encoding import encode_completion, encode_prompt
 from kochat.nn.exports import read_info
 from kochat.nn.role_loading import HostPool
+from kochat.nn.rows import last_scores
 from kochat.nn.tokenizers import load_tokenizer
+from kochat.nn.unpadded import rows_of
 
 SAMPLES, SCORED = "samples.jsonl", "scored.jsonl"
 Judge = Callable[[str, str], Any]
@@ -51,7 +53,7 @@ class RewardScorer:
             width = max(len(rows[i]) for i in chosen)
             ids = torch.tensor([rows[i] + [0] * (width - len(rows[i])) for i in chosen])
             mask = torch.tensor([[True] * len(rows[i]) + [False] * (width - len(rows[i])) for i in chosen])
-            for i, score in zip(chosen, self.role.last_scores(ids, mask).tolist(), strict=True):
+            for i, score in zip(chosen, last_scores(self.role, rows_of(ids, mask, unpad=True)).tolist(), strict=True):
                 scores[i] = (score - self.mean) / self.std
         return scores
 

@@ -49,7 +49,7 @@ class TestLengths:
             ours = LengthForcer(table)
             force_lengths(ours, EOS)
             ours.begin()
-            drawn = forced_lengths(lambda rows: module.draw(logits[rows], 1.0, None, rows)[0], 4, 6)
+            drawn = forced_lengths(lambda rows: module.draw(logits[rows], 1.0, None)[0], 4, 6)
         finally:
             module.draw = plain
         theirs = LengthForcer(table)

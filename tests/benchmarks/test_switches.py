@@ -1,20 +1,22 @@
 import inspect
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
 from types import ModuleType
 
 import pytest
+import torch
 
-from benchmarks.peers import switches, two_ranks
+from benchmarks.peers import plain_ways, switches, two_ranks
 from benchmarks.peers.kochat_common import replace_attributes
 from benchmarks.peers.settings import Run
 from benchmarks.peers.switches import ON, PATHS, WORKS, FastPath
-from kochat.stages.ppo.module import PPOModule
-from kochat.stages.reward_model.module import RewardModule
-from kochat.stages.sft.module import SFTModule
+from kochat.functional import linear_logprobs_and_entropy
+from kochat.stages.ppo.options import PPOOptions
+from kochat.stages.reward_model.options import RewardOptions
+from kochat.stages.sft.options import SFTOptions
 
-MODULES = {"ppo": PPOModule, "sft": SFTModule, "rm": RewardModule}
+OPTIONS = {"ppo": PPOOptions, "sft": SFTOptions, "rm": RewardOptions}
 WHERE = {"data": "some", "commit": "abc", "day": "today", "machine": "a processor"}
 
 
@@ -35,22 +37,38 @@ def modules(monkeypatch):
 class TestPaths:
     @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
     def test_what_a_path_switches_is_there(self, path):
-        module, _, attribute = path.at.rpartition(":")
-        if module:
-            assert hasattr(import_module(module), attribute)
-        else:
-            assert all(attribute in inspect.signature(MODULES[work]).parameters for work in path.works)
+        assert path.options or path.plain
+        for work in path.works:
+            assert set(path.options) <= {field.name for field in fields(OPTIONS[work[:3]])}
+        for at, name in path.plain.items():
+            module, _, function = at.partition(":")
+            ours, plain = getattr(import_module(module), function), getattr(plain_ways, name)
+            its, theirs = inspect.signature(plain).parameters, inspect.signature(ours).parameters
+            assert len(its) == len(theirs)
+            assert ours is not plain
 
     def test_each_path_belongs_to_some_work(self):
         assert all(any(work.name.startswith(path.works) for work in WORKS) for path in PATHS)
 
-    def test_an_option_and_an_attribute_travel_with_the_run(self):
-        run = FastPath("a", "packing", False).switch_off(Run("w"))
-        run = FastPath("b", "package.module:NAME", 0.0).switch_off(run)
-        loaded = Run.load(run.dump())
-        assert loaded.options == {"packing": False}
-        assert loaded.attributes == [["package.module", "NAME", 0.0]]
+    def test_options_and_functions_travel_with_the_run(self):
+        path = FastPath("a", options={"unpad": False}, plain={"package.module:name": "as_it_is"})
+        loaded = Run.load(path.switch_off(Run("w")).dump())
+        assert loaded.options == {"unpad": False}
+        assert loaded.attributes == [["package.module", "name", "benchmarks.peers.plain_ways:as_it_is"]]
         assert replace(loaded, options={}, attributes=()) == Run("w")
+
+
+class TestPlainWays:
+    def test_logprobs_and_entropy_are_those_of_the_blocks(self):
+        hidden, weight = torch.randn(300, 4), torch.randn(20, 4)
+        ids = torch.randint(20, (300,))
+        found = plain_ways.whole_logprobs_and_entropy(hidden, weight, ids)
+        for one, other in zip(found, linear_logprobs_and_entropy(hidden, weight, ids), strict=True):
+            torch.testing.assert_close(one, other)
+        torch.testing.assert_close(plain_ways.whole_logprobs(hidden, weight, ids), found[0])
+
+    def test_finished_answers_stay(self):
+        assert plain_ways.keep_finished(8, 1.0, (0,), 2).drop_share == 0.0
 
 
 class TestReplacing:
@@ -70,7 +88,7 @@ class TestTables:
         work, path = WORKS[0], PATHS[0]
         its = {ON: [result(2.0, 5.0), result(4.0, 5.0)], path.name: [result(3.0, 1.0), result(4.0, 1.0)]}
         text = switches.table(WHERE | {"repeats": 2, "works": {work.name: its}})
-        assert "| packed rows | `packing = False` | 3.00 | 3.50 | 1.17x (1.00-1.50) |" in text
+        assert "| rows without padding | `unpad: false` | 3.00 | 3.50 | 1.17x (1.00-1.50) |" in text
         assert WORKS[1].title not in text
 
     def test_two_ranks_sum_memory_and_take_the_longer_wall_seconds(self):

@@ -36,7 +36,7 @@ def test_half_precision_logits_are_normalised_in_float32():
     assert abs(logprobs.item() + math.log(1000)) < 1e-5
 
 
-def test_packed_tokens_are_taken_without_a_batch_axis():
+def test_tokens_are_taken_without_a_batch_axis():
     logits = torch.tensor([[0.0, 0.0], [0.0, math.log(3.0)]])
     torch.testing.assert_close(token_logprobs(logits, torch.tensor([0, 1])), torch.tensor([0.5, 0.75]).log())
 

@@ -2,11 +2,20 @@
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 
 from kochat.errors import UserError
-from kochat.nn.adapters import LoraSettings, adapter_parameters, lora_config, matching_layers, use_adapter
+from kochat.nn.adapters import (
+    AdapterSwitch,
+    LoraSettings,
+    adapter_parameters,
+    add_adapter,
+    lora_config,
+    matching_layers,
+)
 from kochat.nn.backbones import load_base
 from kochat.nn.role_loading import HostPool, new_role
+from tests.conftest import head_outputs
 
 IDS = torch.tensor([[5, 6, 7, 8]])
 MASK = torch.ones(1, 4, dtype=torch.bool)
@@ -43,23 +52,68 @@ def test_gradient_reaches_every_adapter_matrix(base):
     role = new_role("policy", base, LoraSettings(rank=4))
     for parameter in adapter_parameters(role.host, "policy"):
         torch.nn.init.normal_(parameter, std=0.1)
-    role.forward_from(IDS, MASK, 0, 4).square().mean().backward()
+    head_outputs(role, IDS, MASK, 0, 4).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in adapter_parameters(role.host, "policy"))
 
 
+def two_adapters(base):
+    """A host with a trained policy adapter that is active, and a frozen reference of other weights."""
+    host = new_role("policy", base, LoraSettings(rank=4)).host
+    add_adapter(host, "reference", lora_config(load_base(base, "lm"), LoraSettings(rank=4)))
+    for name, trained in (("policy", True), ("reference", False)):
+        torch.nn.init.normal_(adapter_parameters(host, name)[1], std=0.5)
+        for parameter in adapter_parameters(host, name):
+            parameter.requires_grad_(trained)
+    return host
+
+
 def test_switching_restores_the_active_adapter_and_trainability_after_an_error(base):
-    role = new_role("policy", base, LoraSettings(rank=4))
-    torch.nn.init.normal_(adapter_parameters(role.host, "policy")[1], std=0.5)
-    with role.active():
-        before = role.host(IDS).logits
-    trainable = [p.requires_grad for p in role.host.parameters()]
-    with use_adapter(role.host, None):
-        bare = role.host(IDS).logits
-    with pytest.raises(ZeroDivisionError), use_adapter(role.host, None):
-        _ = 1 / 0
-    assert not torch.equal(bare, before)
-    assert torch.equal(role.host(IDS).logits, before)
-    assert [p.requires_grad for p in role.host.parameters()] == trainable
+    host = two_adapters(base)
+    switch = AdapterSwitch(host)
+    with switch.active("policy"):
+        before = host(IDS).logits
+        trainable = {name for name, parameter in host.named_parameters() if parameter.requires_grad}
+        with switch.active("reference"):
+            other = host(IDS).logits
+            assert {name for name, parameter in host.named_parameters() if parameter.requires_grad} == trainable
+        with pytest.raises(ZeroDivisionError), switch.active("reference"):
+            _ = 1 / 0
+        assert torch.equal(host(IDS).logits, before)
+    assert not torch.equal(other, before)
+    assert not other.requires_grad
+    assert before.requires_grad
+    assert {name for name, parameter in host.named_parameters() if parameter.requires_grad} == trainable
+    assert trainable
+    assert all(".policy." in name for name in trainable)
+
+
+def test_an_adapter_that_is_active_is_not_set_again(base, monkeypatch):
+    """Decoding enters its adapter at every token."""
+    host = two_adapters(base)
+    switch, calls = AdapterSwitch(host), []
+    layer = next(module for module in host.modules() if isinstance(module, LoraLayer))
+    its_own = layer.set_adapter
+    monkeypatch.setattr(layer, "set_adapter", lambda names: calls.append(names) or its_own(names))
+    with switch.active("reference"):
+        for _ in range(3):
+            with switch.active("reference"):
+                pass
+        assert calls == [["reference"]]
+    assert calls == [["reference"], ["policy"]]
+
+
+def test_an_adapter_added_later_is_switched_too(base):
+    """On layers that had none before."""
+    host = new_role("policy", base, LoraSettings(rank=4, targets=["c_attn"])).host
+    switch = AdapterSwitch(host)
+    with switch.active("policy"):
+        before = host(IDS).logits
+    add_adapter(host, "other", lora_config(load_base(base, "lm"), LoraSettings(rank=4, targets=["c_fc"])))
+    torch.nn.init.normal_(adapter_parameters(host, "other")[1], std=0.5)
+    with switch.active("policy"):
+        assert torch.equal(host(IDS).logits, before)
+    with switch.active("other"):
+        assert not torch.equal(host(IDS).logits, before)
 
 
 @pytest.mark.parametrize("change", ["output embedding", "a setting without a weight"])

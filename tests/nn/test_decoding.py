@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 
 from kochat.nn.decoding import GenerationSettings, decode, draw, generate
 from kochat.nn.role_loading import HostPool
 from tests.conftest import write_base
-from tests.stages.harness import prompt_batch
+from tests.stages.harness import prompt_batch, write_stage
 
 SETTINGS = GenerationSettings(max_new_tokens=12, temperature=0.0, stop_ids=(0,), pad_id=2)
 
@@ -92,7 +93,7 @@ def test_draws_follow_the_distribution_at_the_temperature(temperature):
 
 @pytest.mark.parametrize("size", [3, 128, 300])
 def test_draws_pass_a_chi_square_test(size):
-    """Vocabularies of one block, of a whole one and of three, the last not full; the bound is four standard deviations."""
+    """The bound is four standard deviations."""
     count = 40_000
     logits = torch.randn(size, generator=torch.Generator().manual_seed(1))
     tokens, _ = draw(logits.expand(count, -1), 1.0, torch.Generator().manual_seed(0))
@@ -102,7 +103,7 @@ def test_draws_pass_a_chi_square_test(size):
 
 
 def test_tokens_of_probability_zero_are_never_drawn():
-    """Single tokens, a whole block, and all but the last token of the vocabulary."""
+    """Single tokens, a third of the vocabulary, and all but its last token."""
     logits = torch.full((3, 300), -torch.inf)
     logits[0, ::2], logits[1, :128], logits[2, 299] = 0.0, 0.0, -90.0
     generator = torch.Generator().manual_seed(0)
@@ -152,6 +153,19 @@ def test_logprobs_are_those_of_a_pass_without_a_cache(tmp_path, tokenizer, kind,
         expected = scores.gather(1, response.unsqueeze(1)).squeeze(1)
         torch.testing.assert_close(drawn.logprobs[row][drawn.mask[row]], expected, atol=1e-4, rtol=0)
         assert temperature > 0 or torch.equal(response, scores.argmax(1))
+
+
+def test_the_adapter_is_switched_once_and_not_at_every_token(tmp_path, base, tokenizer, monkeypatch):
+    sft = write_stage(tmp_path / "sft", base, tokenizer, 4)
+    pool, calls = HostPool(), []
+    policy, reference = pool.load("policy", sft), pool.load("reference", sft)
+    layer = next(module for module in policy.host.modules() if isinstance(module, LoraLayer))
+    its_own = layer.set_adapter
+    monkeypatch.setattr(layer, "set_adapter", lambda names: calls.append(names) or its_own(names))
+    with reference.active():
+        calls.clear()
+        generate(policy, *prompts(tokenizer), replace(SETTINGS, stop_ids=()))
+        assert calls == [["policy"], ["reference"]]
 
 
 def test_a_generator_makes_draws_reproducible(role, tokenizer):

@@ -17,8 +17,8 @@ def load(tmp_path, base, tokenizer, policy_rank, reward_rank):
     rm = write_stage(tmp_path / "rm", base, tokenizer, reward_rank, value=True)
     pool = HostPool()
     roles = [pool.load(name, sft) for name in ("policy", "reference")]
-    roles += [pool.load(name, rm, True) for name in ("reward_model", "critic")]
-    everything = torch.nn.ModuleList([pool.hosts, roles[2].head, roles[3].head])
+    roles += [pool.load(name, rm, value=True) for name in ("reward_model", "critic")]
+    everything = torch.nn.ModuleList([*(role.host for role in roles), roles[2].head, roles[3].head])
     train_only(everything, [roles[0], roles[3]], roles[1:3])
     return roles
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from kochat.errors import UserError
-from kochat.nn import precision
 from kochat.nn.adapters import LoraSettings
 from kochat.nn.decoding import GenerationSettings, generate
 from kochat.nn.precision import cast_frozen_matrices
@@ -66,11 +65,11 @@ def test_after_a_mixed_fit_another_precision_is_refused(tmp_path, base, tokenize
 
 
 def test_the_cast_output_embedding_follows_its_weight(tmp_path, tokenizer):
-    host = trained("policy", write_base(tmp_path, tokenizer, "gpt2"), 4).host
-    weight = host.get_output_embeddings().weight
-    once = precision.cast_once(host, weight, torch.bfloat16)
-    assert precision.cast_once(host, weight, torch.bfloat16) is once
+    role = trained("policy", write_base(tmp_path, tokenizer, "gpt2"), 4)
+    weight, copy = role.host.get_output_embeddings().weight, role.shared.output
+    once = copy.of(weight, torch.bfloat16)
+    assert copy.of(weight, torch.bfloat16) is once
     with torch.no_grad():
         weight.add_(1)
-    assert torch.equal(precision.cast_once(host, weight, torch.bfloat16), weight.bfloat16())
-    assert precision.cast_once(host, weight, torch.float32) is weight
+    assert torch.equal(copy.of(weight, torch.bfloat16), weight.bfloat16())
+    assert copy.of(weight, torch.float32) is weight

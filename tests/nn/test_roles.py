@@ -12,7 +12,8 @@ from kochat.functional import position_ids
 from kochat.nn.adapters import LoraSettings
 from kochat.nn.exports import SCORE_KEY, export_info, read_adapter_weights, write_export
 from kochat.nn.role_loading import HostPool, new_role
-from tests.conftest import write_base
+from kochat.nn.rows import PaddedRows, last_scores
+from tests.conftest import head_outputs, write_base
 
 TARGETS = {
     "gpt2": ["c_attn", "c_proj"],
@@ -23,9 +24,9 @@ TARGETS = {
 ROW = torch.tensor([[11, 12, 13, 14, 15]])
 
 
-def trained(name, base, rank, value=False, kind="gpt2"):
+def trained(name, base, rank, *, value=False, kind="gpt2"):
     """A role whose weights differ from the base's, as after training."""
-    role = new_role(name, base, LoraSettings(rank, targets=TARGETS[kind]), value)
+    role = new_role(name, base, LoraSettings(rank, targets=TARGETS[kind]), value=value)
     generator = torch.Generator().manual_seed(rank)
     for parameter in role.parameters():
         parameter.data += 0.02 * torch.randn(parameter.shape, generator=generator)
@@ -54,20 +55,26 @@ def padded(left, right, garbage):
 @pytest.mark.parametrize("rank", [0, 4])
 def test_padding_moves_no_logit_and_no_score(tmp_path, tokenizer, kind, rank):
     base = write_base(tmp_path / kind, tokenizer, kind)
-    policy, reward = trained("policy", base, rank, kind=kind), trained("reward_model", base, rank, True, kind)
+    policy, reward = (
+        trained("policy", base, rank, kind=kind),
+        trained("reward_model", base, rank, value=True, kind=kind),
+    )
     with torch.no_grad():
-        logits, score = policy.forward_from(*padded(0, 0, 0), 0, 5), reward.last_scores(*padded(0, 0, 0))
+        logits, score = head_outputs(policy, *padded(0, 0, 0), 0, 5), last_scores(reward, PaddedRows(*padded(0, 0, 0)))
         for left, right, garbage in [(3, 0, 2), (0, 4, 2), (2, 3, 0), (5, 1, 77)]:
             ids, mask = padded(left, right, garbage)
-            torch.testing.assert_close(policy.forward_from(ids, mask, left, left + 5), logits, atol=1e-5, rtol=0)
-            torch.testing.assert_close(reward.last_scores(ids, mask), score, atol=1e-5, rtol=0)
+            torch.testing.assert_close(head_outputs(policy, ids, mask, left, left + 5), logits, atol=1e-5, rtol=0)
+            torch.testing.assert_close(last_scores(reward, PaddedRows(ids, mask)), score, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("rank", [0, 4])
 def test_export_loads_in_transformers_and_peft(tmp_path, tokenizer, kind, rank):
     base = write_base(tmp_path / kind, tokenizer, kind)
-    policy, reward = trained("policy", base, rank, kind=kind), trained("reward_model", base, rank, True, kind)
+    policy, reward = (
+        trained("policy", base, rank, kind=kind),
+        trained("reward_model", base, rank, value=True, kind=kind),
+    )
     sft, rm = export(policy, base, tokenizer, tmp_path / "sft"), export(reward, base, tokenizer, tmp_path / "rm")
     ids, mask = padded(0, 0, 0)
     if rank:
@@ -78,11 +85,11 @@ def test_export_loads_in_transformers_and_peft(tmp_path, tokenizer, kind, rank):
         lm = AutoModelForCausalLM.from_pretrained(sft)
         classifier = AutoModelForSequenceClassification.from_pretrained(rm)
     with torch.no_grad():
-        expected = policy.forward_from(ids, mask, 0, 5)
+        expected = head_outputs(policy, ids, mask, 0, 5)
         torch.testing.assert_close(lm.eval()(ids, position_ids=position_ids(mask)).logits, expected, atol=1e-5, rtol=0)
         score = classifier.eval()(ids).logits[:, 0]
-        torch.testing.assert_close(score, reward.last_scores(ids, mask), atol=1e-5, rtol=0)
-        loaded = HostPool().load("policy", sft).forward_from(ids, mask, 0, 5)
+        torch.testing.assert_close(score, last_scores(reward, PaddedRows(ids, mask)), atol=1e-5, rtol=0)
+        loaded = head_outputs(HostPool().load("policy", sft), ids, mask, 0, 5)
         torch.testing.assert_close(loaded, expected, atol=1e-6, rtol=0)
 
 
@@ -93,10 +100,10 @@ def test_merged_adapter_gives_the_same_logits(tmp_path, tokenizer, kind):
 
     base = write_base(tmp_path / kind, tokenizer, kind)
     policy = trained("policy", base, 4, kind=kind)
-    merged = copy_export(str(export(policy, base, tokenizer, tmp_path / "sft")), tmp_path / "merged", merge=True)
+    merged = copy_export(export(policy, base, tokenizer, tmp_path / "sft"), tmp_path / "merged", merge=True)
     ids, mask = padded(0, 0, 0)
     with torch.no_grad():
-        expected = policy.forward_from(ids, mask, 0, 5)
+        expected = head_outputs(policy, ids, mask, 0, 5)
         logits = AutoModelForCausalLM.from_pretrained(merged).eval()(ids).logits
         bare = AutoModelForCausalLM.from_pretrained(base).eval()(ids).logits
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
@@ -105,18 +112,17 @@ def test_merged_adapter_gives_the_same_logits(tmp_path, tokenizer, kind):
 
 def test_four_adapter_roles_share_one_base(tmp_path, tokenizer, base):
     sft = export(trained("policy", base, 8), base, tokenizer, tmp_path / "sft")
-    rm = export(trained("reward_model", base, 16, True), base, tokenizer, tmp_path / "rm")
+    rm = export(trained("reward_model", base, 16, value=True), base, tokenizer, tmp_path / "rm")
     pool = HostPool()
     roles = [pool.load(n, sft) for n in ("policy", "reference")] + [
-        pool.load(n, rm, True) for n in ("reward_model", "critic")
+        pool.load(n, rm, value=True) for n in ("reward_model", "critic")
     ]
-    assert len(pool.hosts) == 1
-    assert len({id(role.host) for role in roles}) == 1
+    assert len({id(role.host) for role in roles}) == len({id(role.shared) for role in roles}) == 1
     ids, mask = padded(2, 1, 9)
     with torch.no_grad():
-        assert torch.equal(roles[0].forward_from(ids, mask, 0, 8), roles[1].forward_from(ids, mask, 0, 8))
-        alone = HostPool().load("reward_model", rm, True).last_scores(ids, mask)
-        assert torch.equal(roles[2].last_scores(ids, mask), alone)
+        assert torch.equal(head_outputs(roles[0], ids, mask, 0, 8), head_outputs(roles[1], ids, mask, 0, 8))
+        alone = last_scores(HostPool().load("reward_model", rm, value=True), PaddedRows(ids, mask))
+        assert torch.equal(last_scores(roles[2], PaddedRows(ids, mask)), alone)
 
 
 def test_whole_models_are_hosts_of_their_own(tmp_path, tokenizer, base):
@@ -131,23 +137,23 @@ def test_dropout_is_off_even_in_train_mode(base):
     role = new_role("policy", base, LoraSettings(rank=0))
     role.host.train()
     ids, mask = padded(0, 0, 0)
-    assert torch.equal(role.forward_from(ids, mask, 0, 5), role.forward_from(ids, mask, 0, 5))
+    assert torch.equal(head_outputs(role, ids, mask, 0, 5), head_outputs(role, ids, mask, 0, 5))
 
 
 def test_score_head_is_trainable_saved_and_loaded(tmp_path, tokenizer, base):
-    role = trained("reward_model", base, 4, True)
+    role = trained("reward_model", base, 4, value=True)
     assert role.head.weight.requires_grad
     folder = export(role, base, tokenizer, tmp_path / "rm")
     assert torch.equal(read_adapter_weights(folder)[SCORE_KEY], role.head.weight)
     assert json.loads((folder / "adapter_config.json").read_text())["task_type"] == "SEQ_CLS"
-    assert torch.equal(HostPool().load("critic", folder, True).head.weight, role.head.weight)
+    assert torch.equal(HostPool().load("critic", folder, value=True).head.weight, role.head.weight)
 
 
 def test_policy_given_as_reward_model_is_refused(tmp_path, tokenizer, base):
     for rank in (0, 4):
         folder = export(trained("policy", base, rank), base, tokenizer, tmp_path / f"sft{rank}")
         with pytest.raises(UserError, match="no score head"):
-            HostPool().load("reward_model", folder, True)
+            HostPool().load("reward_model", folder, value=True)
 
 
 def test_misspelt_adapter_keys_are_refused(tmp_path, tokenizer, base):
@@ -228,12 +234,40 @@ def test_a_score_is_float32_under_autocast():
 
 
 def test_the_fused_activation_is_the_same_function(tmp_path, tokenizer):
-    """GPT-2's tanh GELU in one operation; the configuration, and so the export, keeps its name."""
-    from kochat.nn.backbones import load_base
+    """GPT-2's tanh GELU in one operation: as good as the same outputs, and the digest that adapters were exported with."""
+    from kochat.nn.backbones import load_base, weights_digest
 
     folder = write_base(tmp_path, tokenizer)
     plain, fused = AutoModelForCausalLM.from_pretrained(folder).eval(), load_base(folder, "lm")
-    assert type(fused.transformer.h[0].mlp.act) is torch.nn.GELU
-    assert fused.config.activation_function == plain.config.activation_function == "gelu_new"
+    assert plain.config.activation_function == "gelu_new"
+    assert fused.config.activation_function == "gelu_pytorch_tanh"
+    assert type(fused.transformer.h[0].mlp.act) is not type(plain.transformer.h[0].mlp.act)
+    assert weights_digest(fused) == weights_digest(plain)
     with torch.no_grad():
         torch.testing.assert_close(fused(ROW).logits, plain(ROW).logits, atol=1e-5, rtol=0)
+
+
+def test_an_activation_that_is_the_architectures_own_keeps_its_name():
+    """Gemma's is the fused one from the first: nothing is to be called otherwise."""
+    from transformers import GemmaConfig
+
+    from kochat.nn.backbones import fuse_activation, own_activation
+
+    config = GemmaConfig(hidden_act="gelu_pytorch_tanh")
+    assert fuse_activation(config).hidden_act == "gelu_pytorch_tanh"
+    assert own_activation(config) == {}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("value", [False, True])
+def test_an_exported_configuration_names_nothing_of_kochats(tmp_path, tokenizer, kind, value):
+    """Plain transformers must find the attention and the activation of a whole model."""
+    base = write_base(tmp_path / "base", tokenizer, kind)
+    role = trained("reward_model" if value else "policy", base, 0, value=value, kind=kind)
+    folder = export(role, base, tokenizer, tmp_path / "export")
+    before, after = (json.loads((path / "config.json").read_text()) for path in (base, folder))
+    assert "kochat" not in json.dumps(after)
+    for key in ("activation_function", "hidden_act"):
+        assert after.get(key) == before.get(key)
+    auto = AutoModelForSequenceClassification if value else AutoModelForCausalLM
+    assert auto.from_pretrained(folder).config._attn_implementation == "sdpa"

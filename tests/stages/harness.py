@@ -92,7 +92,7 @@ def preference_batch(tokenizer, rows: list[tuple[str, list[str]]]) -> Preference
 
 def write_stage(folder: Path, base: Path, tokenizer, rank: int, value: bool = False, noise: float = 0.05) -> Path:
     """Export an SFT model or a reward model whose weights differ from the base's."""
-    role = new_role("reward_model" if value else "policy", base, LoraSettings(rank), value)
+    role = new_role("reward_model" if value else "policy", base, LoraSettings(rank), value=value)
     generator = torch.Generator().manual_seed(rank + 100 * value)
     for parameter in role.parameters():
         parameter.data += noise * torch.randn(parameter.shape, generator=generator)

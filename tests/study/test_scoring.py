@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kochat.data.encoding import encode_completion, encode_prompt
+from kochat.nn.rows import PaddedRows, last_scores
 from kochat.study.scoring import RewardScorer, score_run
 from tests.stages.harness import write_stage
 
@@ -29,7 +30,7 @@ def alone(scorer, prompt, answer):
     assert ids[-1] == scorer.tokenizer.eos_token_id
     ids = torch.tensor([ids])
     with torch.no_grad():
-        return (scorer.role.last_scores(ids, torch.ones_like(ids, dtype=torch.bool)).item() - 0.25) / 2
+        return (last_scores(scorer.role, PaddedRows(ids, torch.ones_like(ids, dtype=torch.bool))).item() - 0.25) / 2
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])

@@ -24,7 +24,7 @@ SETTINGS = GenerationSettings(8, 1.0, (0,), 2)
 def load(folder, tokenizer, kind="gpt2", rank=4):
     base = write_base(folder / kind, tokenizer, kind)
     sft = export(trained("policy", base, rank, kind=kind), base, tokenizer, folder / "sft")
-    rm = export(trained("reward_model", base, rank, True, kind), base, tokenizer, folder / "rm")
+    rm = export(trained("reward_model", base, rank, value=True, kind=kind), base, tokenizer, folder / "rm")
     pool = HostPool()
     return PPORoles(
         pool.load("policy", sft),

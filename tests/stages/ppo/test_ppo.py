@@ -13,6 +13,7 @@ from kochat.stages.ppo.module import PPOModule
 from kochat.stages.ppo.options import PPOOptions
 from kochat.stages.ppo.rollout import response_logprobs
 from kochat.stages.ppo.schedule import minibatches
+from tests.conftest import head_outputs
 from tests.stages.harness import BatchData, prompt_batch, trainer, write_stage
 
 
@@ -151,8 +152,7 @@ def test_a_minibatchs_losses_are_those_of_its_own_rows(tmp_path, base, tokenizer
         ids = rollout.sequences[row][rollout.sequence_mask[row]].unsqueeze(0)
         length = int(rollout.mask[row].sum())
         with torch.no_grad():
-            critic = ppo.roles.critic
-            values = critic.project(critic.hidden(ids, torch.ones_like(ids, dtype=torch.bool)))[0]
+            values = head_outputs(ppo.roles.critic, ids, torch.ones_like(ids, dtype=torch.bool))[0]
         before = values[-length - 1 : -1]  # V stands at the token before the one that it precedes
         torch.testing.assert_close(rollout.values[row][rollout.mask[row]], before, atol=1e-5, rtol=0)
         errors += ((before - targets.returns[row][rollout.mask[row]]) ** 2).tolist()
@@ -181,7 +181,7 @@ def test_the_references_outputs_stay_where_the_head_has_adapters(tmp_path, token
     base = write_base(tmp_path / "llama", tokenizer, "llama")
     settings = LoraSettings(4, targets=["q_proj", "lm_head"])
     for name, value in (("sft", False), ("rm", True)):
-        role = new_role("role", base, settings if not value else LoraSettings(4, targets=["q_proj"]), value)
+        role = new_role("role", base, settings if not value else LoraSettings(4, targets=["q_proj"]), value=value)
         for parameter in role.parameters():
             parameter.data += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
         reward = {"reward_mean": 0.0, "reward_std": 1.0} if value else {}
@@ -195,7 +195,7 @@ def test_the_references_outputs_stay_where_the_head_has_adapters(tmp_path, token
     logits = {}
     for when in ("before", "after"):
         with torch.no_grad():
-            logits[when] = [role.forward_from(ids, mask, 0, 4) for role in (ppo.roles.policy, ppo.roles.reference)]
+            logits[when] = [head_outputs(role, ids, mask) for role in (ppo.roles.policy, ppo.roles.reference)]
         if when == "before":
             trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)]))
     assert torch.equal(logits["before"][0], logits["before"][1])
@@ -381,9 +381,8 @@ def test_export_of_a_lora_policy_is_one_adapter_on_the_original_base(tmp_path, b
     ids = torch.tensor([[5, 6, 7]])
     mask = torch.ones(1, 3, dtype=torch.bool)
     with torch.no_grad():
-        roles = (ppo.role("policy"), HostPool().load("policy", tmp_path / "out"))
-        before, again = (role.project(role.hidden(ids, mask)) for role in roles)
-        torch.testing.assert_close(again, before, atol=1e-6, rtol=0)
+        again = head_outputs(HostPool().load("policy", tmp_path / "out"), ids, mask)
+        torch.testing.assert_close(again, head_outputs(ppo.role("policy"), ids, mask), atol=1e-6, rtol=0)
 
 
 class EmitEvenTokens(PPOModule):

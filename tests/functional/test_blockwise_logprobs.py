@@ -1,11 +1,15 @@
 """Log-probabilities from hidden states are those of the whole logits, in value and gradient."""
 
-from importlib import import_module
-
 import pytest
 import torch
 
-from kochat.functional import entropy, linear_logprobs, linear_logprobs_and_entropy, token_logprobs
+from kochat.functional import (
+    blockwise_logprobs,
+    entropy,
+    linear_logprobs,
+    linear_logprobs_and_entropy,
+    token_logprobs,
+)
 
 VOCAB, WIDTH = 50, 6
 
@@ -91,8 +95,7 @@ def test_a_confident_tokens_gradient_survives_half_precision(trained, dtype):
 
 def test_without_gradient_no_logits_are_kept(monkeypatch):
     """Also where the embedding is trained: validation needs no probabilities."""
-    room = import_module("kochat.functional.linear_logprobs")  # the package has a function of that name
-    monkeypatch.setattr(room, "_LinearLogprobs", None)
+    monkeypatch.setattr(blockwise_logprobs, "_LinearLogprobs", None)
     hidden, weight, ids = inputs(300, torch.float32)
     with torch.no_grad():
         found = linear_logprobs(hidden.requires_grad_(), weight.requires_grad_(), ids)

@@ -34,7 +34,7 @@ def linear_logprobs(hidden: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
     """
     if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
         return _LinearLogprobs.apply(hidden, weight, ids)
-    return _logprobs(hidden, weight, ids)[0]
+    return _logprobs(hidden, weight, ids, with_entropy=False)[0]
 
 
 def linear_logprobs_and_entropy(hidden: Tensor, weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +43,7 @@ def linear_logprobs_and_entropy(hidden: Tensor, weight: Tensor, ids: Tensor) -> 
 
 
 @torch.no_grad()
-def _logprobs(hidden: Tensor, weight: Tensor, ids: Tensor, with_entropy: bool = False) -> tuple[Tensor, Tensor]:
+def _logprobs(hidden: Tensor, weight: Tensor, ids: Tensor, *, with_entropy: bool) -> tuple[Tensor, Tensor]:
     """Return log-probabilities and, if wished, entropies (else 0)."""
     logprobs = hidden.new_empty(len(ids), dtype=_sum_type(hidden))
     entropy = torch.zeros_like(logprobs)
