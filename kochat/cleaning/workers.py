@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -53,6 +54,8 @@ class Workers(Generic[Context]):
         if self._count > 1:
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._count, spawn, initializer=_begin, initargs=(self._context,))
+            with _interrupts_held_back():  # the first task starts all processes
+                self._pool.submit(os.getpid)
         return self
 
     def __exit__(
@@ -82,6 +85,23 @@ class Workers(Generic[Context]):
                 "a worker process died (was it out of memory?); what is finished is kept: give the same command again, "
                 f"with fewer than --workers {self._count}"
             ) from error
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold back Ctrl-C for the length of the block; this process then gets it after the block.
+
+    A process that is started meanwhile never gets it, neither before nor after :func:`_begin`: else a worker that is still
+    importing would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(context: Any) -> None:

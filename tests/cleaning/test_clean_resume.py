@@ -154,7 +154,7 @@ def test_a_killed_cleaning_leaves_no_process_and_nothing_half_written(tmp_path: 
     process = subprocess.Popen(
         [sys.executable, str(script), str(raw), str(tmp_path / "v2")], stderr=subprocess.PIPE, start_new_session=True
     )
-    part = tmp_path / ".v2.cleaning" / f"part-examined-{SFT_FILE}.jsonl"
+    part = tmp_path / ".v2.cleaning" / f"examined-{SFT_FILE}.jsonl.tmp"
     deadline = time.monotonic() + 60
     while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.02)

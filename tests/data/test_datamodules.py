@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from kochat.cleaning.cleaner import clean
 from kochat.data.batches import PreferenceBatch, PromptBatch
 from kochat.data.fixed_prompts import FIXED_PROMPTS
-from kochat.data.splits import Guard, bucket
+from kochat.data.guard import Guard
+from kochat.data.splits import bucket
 from kochat.errors import UserError
 from kochat.stages.ppo.data import PromptDataModule
 from kochat.stages.pretrain.data import CorpusDataModule
