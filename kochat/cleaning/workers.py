@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -54,8 +55,6 @@ class Workers(Generic[Context]):
         if self._count > 1:
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._count, spawn, initializer=_begin, initargs=(self._context,))
-            with _interrupts_held_back():  # the first task starts all processes
-                self._pool.submit(os.getpid)
         return self
 
     def __exit__(
@@ -75,7 +74,8 @@ class Workers(Generic[Context]):
         waiting: deque[Future[Result]] = deque()
         try:
             for task in tasks:
-                waiting.append(self._pool.submit(_call, function, task))
+                with _interrupts_held_back():  # a task starts a process, while there are fewer than there may be
+                    waiting.append(self._pool.submit(_call, function, task))
                 if len(waiting) >= _AHEAD * self._count:
                     yield waiting.popleft().result()
             while waiting:
@@ -97,6 +97,7 @@ def _interrupts_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # multiprocessing would start it with the first worker, and let Ctrl-C through again after that
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
