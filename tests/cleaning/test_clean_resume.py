@@ -37,6 +37,7 @@ def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "BYTES_PER_WORKER", 1)
 
 
+@pytest.mark.slow
 def test_one_worker_two_workers_and_a_second_run_give_the_same_bytes(world: Path, tmp_path: Path, small_tasks) -> None:
     reports = [clean(world, tmp_path / name, workers=count) for name, count in (("one", 1), ("two", 2), ("again", 1))]
     assert reports[0] == reports[1] == reports[2]
@@ -170,6 +171,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_cleaning_leaves_no_process_and_nothing_half_written(tmp_path: Path, kill: signal.Signals) -> None:

@@ -335,6 +335,7 @@ def ddp_main(data_dir: str, out: str) -> None:
     Path(out, f"rank{fit.global_rank}.json").write_text(json.dumps(probe.seen))
 
 
+@pytest.mark.slow
 def test_two_ranks_share_the_rows(data_dir: Path, tokenizer, tmp_path: Path) -> None:
     ready(SFTDataModule(data_dir=data_dir, batch_size=4), tokenizer)
     script = tmp_path / "main.py"
