@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kochat.cleaning.corrections import load_corrections
-from kochat.cleaning.ledger import Report
+from kochat.cleaning.ledger import PAGE_FILE, Report
 from kochat.cleaning.passes import Cleaning, Inputs
 from kochat.cleaning.rules.length import MAX_TOKENS
 from kochat.cleaning.settings import CleanSettings
@@ -36,7 +36,6 @@ from kochat.data.row_files import RowError, iter_rows, parse
 from kochat.errors import UserError
 from kochat.text.tokenizer_identity import tokenizer_digest
 
-HTML_FILE = "ledger.html"
 TRAINING_FILES: dict[str, type[Record]] = {
     SFT_FILE: SFTRecord,
     PREFERENCE_FILE: PreferenceRecord,
@@ -76,7 +75,7 @@ def clean(
         with Workspace(out, _key(inputs, settings)) as workspace:
             report = Cleaning(inputs, settings, workspace, workers=workers, progress=progress).run()
             inputs.check_unchanged()
-            workspace.publish(also_stale=(HTML_FILE,))
+            workspace.publish(also_stale=(PAGE_FILE,))
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
     return report

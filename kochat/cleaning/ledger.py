@@ -17,6 +17,7 @@ from kochat.storage import read_jsonl
 LEDGER_FILE = "ledger.jsonl"
 SUMMARY_FILE = "summary.json"
 TABLE_FILE = "summary.md"
+PAGE_FILE = "ledger.html"
 
 
 @dataclass

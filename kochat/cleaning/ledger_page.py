@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from kochat.cleaning.explanation import draw
-from kochat.cleaning.ledger import SUMMARY_FILE, read_ledger
+from kochat.cleaning.ledger import PAGE_FILE, SUMMARY_FILE, read_ledger
 from kochat.cleaning.rules import ALL
 from kochat.errors import UserError
 from kochat.storage import read_json, write_text
 
-HTML_FILE = "ledger.html"
 MOST_ENTRIES = 10_000  # a page of this size opens at once and is searched as one types
 LONGEST_TEXT = 1_500  # characters of a text
 _TEMPLATE = Path(__file__).with_name("ledger_page.html")
@@ -41,7 +40,7 @@ def write_page(folder: Path) -> Path:
     }
     # No "<" is left in the data, so no text can end the script element that holds it.
     data = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
-    path = folder / HTML_FILE
+    path = folder / PAGE_FILE
     try:
         write_text(path, _TEMPLATE.read_text(encoding="utf-8").replace(_MARKER, data))
     except OSError as error:

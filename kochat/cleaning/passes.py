@@ -20,7 +20,7 @@ from kochat.cleaning.settings import CleanSettings
 from kochat.cleaning.workers import Workers, useful_workers
 from kochat.cleaning.workspace import Workspace
 from kochat.data.files import MANIFEST_FILE, TEST_FILE, TEST_PREFERENCE_FILE
-from kochat.data.manifest import manifest
+from kochat.data.manifest import manifest_of
 from kochat.data.records import AnswerRecord, BadRows, PreferenceRecord, Record, SFTRecord, read_records
 from kochat.data.row_files import iter_rows
 from kochat.errors import UserError
@@ -182,7 +182,7 @@ class Cleaning:
                     stream.writelines(part)
         inputs = {path.name: digest for path, digest in self._inputs.digests.items()}
         tokenizer = self._inputs.tokenizer
-        content = manifest(
+        content = manifest_of(
             inputs,
             outputs,
             self._settings.as_dict(),

@@ -13,7 +13,7 @@ from kochat.errors import UserError
 from kochat.storage import read_json
 
 
-def manifest(
+def manifest_of(
     inputs: Mapping[str, str],
     outputs: Iterable[Path],
     settings: dict[str, Any],
