@@ -23,7 +23,7 @@ class TrainingFilter:
     Cleaned files have passed this already; raw ones (v1) have not, and both arms must hold out the same prompts.
     """
 
-    def __init__(self, data_dir: Path, raw: bool, preferences: bool = False) -> None:
+    def __init__(self, data_dir: Path, *, raw: bool, preferences: bool = False) -> None:
         """Guard the test set under `data_dir`, and the held-out preference prompts too where `preferences`."""
         self.guards: list[Guard] = []
         if raw:
