@@ -5,7 +5,7 @@ Two searches rest on it, because they are asked for different things:
 - :class:`kochat.data.guard.Guard` holds each prompt against a few thousand guarded ones and may miss none: a test prompt that
   slips through is trained on. It is exact, keeps what it guards in memory and takes about 1 kB a prompt.
 - :class:`kochat.data.near_duplicates.NearDuplicates` holds a million rows against each other and may miss one in a hundred: a
-  duplicate that stays does little harm. MinHash proposes the pairs; memory is about 100 bytes a row, and the texts lie on disk.
+  duplicate that stays does little harm. MinHash proposes the pairs; memory is about 200 bytes a row, and the texts lie on disk.
 """
 
 from __future__ import annotations
