@@ -96,20 +96,22 @@ def _clean_arguments(parser: Parser) -> None:
 
 def _clean(options: argparse.Namespace) -> int:
     """Clean raw data (v1) into v2, with counts by rule and file; or show what was done."""
-    from kochat.study.data_preparation import clean_command, explain_command
+    from dataclasses import fields, replace
 
-    given = (options.config, options.download, options.sample, options.seed, options.workers, options.corrections)
-    if options.explain is not None:
-        explain_command(options.explain, options.raw, options.out, *given, options.tokenizer)
-        return 0
-    if options.raw or options.download or options.sample or not options.html:
-        print(clean_command(options.raw, options.out, *given, options.tokenizer).table())
-    if options.html:
-        from kochat.cleaning.ledger_page import write_page
+    from kochat.cleaning.command import CleanOptions, run_clean
 
-        print(f"kochat: {write_page(options.out)}")
-    print(f"kochat: {options.out}")
+    told = CleanOptions(**{field.name: getattr(options, field.name) for field in fields(CleanOptions)})
+    run_clean(replace(told, tokenizer=_folder_of_run(told.tokenizer)))
     return 0
+
+
+def _folder_of_run(tokenizer: str | None) -> str | None:
+    """Put a run's folder in place of its name; a folder or a hub id, which the cleaning knows itself, stays."""
+    if tokenizer is None or "/" in tokenizer or Path(tokenizer).is_dir():
+        return tokenizer
+    from kochat.runs import RunSpace
+
+    return str(RunSpace().require_source("--tokenizer", tokenizer).directory)
 
 
 def _study_arguments(parser: Parser) -> None:

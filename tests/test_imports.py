@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "kochat"
 LEVELS = [
     {"errors"},
-    {"runs", "config_types", "config_errors", "storage"},
+    {"storage"},
+    {"runs", "config_types", "config_errors"},
     {"functional", "text"},
     {"data", "nn", "metrics", "world"},
     {"cleaning"},

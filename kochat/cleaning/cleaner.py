@@ -12,13 +12,13 @@ output again gives the same files, and the number of workers makes no difference
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from kochat.cleaning.corrections import load_corrections
-from kochat.cleaning.ledger import Report
+from kochat.cleaning.ledger import PAGE_FILE, Report
 from kochat.cleaning.passes import Cleaning, Inputs
+from kochat.cleaning.rules.length import MAX_TOKENS
 from kochat.cleaning.settings import CleanSettings
 from kochat.cleaning.workspace import Workspace, work_key
 from kochat.data.files import (
@@ -36,7 +36,6 @@ from kochat.data.row_files import RowError, iter_rows, parse
 from kochat.errors import UserError
 from kochat.text.tokenizer_identity import tokenizer_digest
 
-HTML_FILE = "ledger.html"
 TRAINING_FILES: dict[str, type[Record]] = {
     SFT_FILE: SFTRecord,
     PREFERENCE_FILE: PreferenceRecord,
@@ -49,6 +48,7 @@ def clean(
     raw: str | Path,
     out: str | Path,
     settings: CleanSettings | None = None,
+    *,
     progress: bool = False,
     workers: int = 1,
     corrections: str | Path | None = None,
@@ -73,9 +73,9 @@ def clean(
     inputs = Inputs(sources, folder, _digests(sources, folder), given, tokenizer)
     try:
         with Workspace(out, _key(inputs, settings)) as workspace:
-            report = Cleaning(inputs, settings, workspace, workers, progress).run()
+            report = Cleaning(inputs, settings, workspace, workers=workers, progress=progress).run()
             inputs.check_unchanged()
-            workspace.publish(also_stale=(HTML_FILE,))
+            workspace.publish(also_stale=(PAGE_FILE,))
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
     return report
@@ -88,9 +88,9 @@ def _check_arguments(out: Path, folder: Path, settings: CleanSettings, workers: 
         raise UserError(f"{out}: is a file; --out names the folder for the cleaned files, choose another")
     if workers < 1:
         raise UserError(f"--workers={workers} is too few; give 1 or more")
-    if tokenizer is None and settings.max_tokens is not None:
+    if tokenizer is None and settings.thresholds[MAX_TOKENS] is not None:
         raise UserError("clean settings: max_tokens needs a tokenizer; give --tokenizer DIRECTORY_OR_HUB_ID")
-    if tokenizer is not None and settings.max_tokens is None:
+    if tokenizer is not None and settings.thresholds[MAX_TOKENS] is None:
         raise UserError(
             "--tokenizer: bounds nothing, as max_tokens is not set; set it in a YAML and give that with --config"
         )
@@ -105,7 +105,7 @@ def _digests(sources: dict[Path, type[Record]], folder: Path) -> dict[Path, str]
 def _key(inputs: Inputs, settings: CleanSettings) -> str:
     files = {str(path.resolve()): digest for path, digest in inputs.digests.items()}
     tokenizer = None if inputs.tokenizer is None else tokenizer_digest(inputs.tokenizer)
-    return work_key(files, dataclasses.asdict(settings), inputs.corrections.digest, tokenizer)
+    return work_key(files, settings.as_dict(), inputs.corrections.digest, tokenizer)
 
 
 def find_sources(raw: Path) -> dict[Path, type[Record]]:

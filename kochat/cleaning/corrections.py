@@ -25,7 +25,6 @@ from kochat.data.records import CorpusRecord, PreferenceRecord, PromptRecord, SF
 from kochat.data.row_files import Row, RowError, iter_rows, parse
 from kochat.errors import UserError
 
-RULE = "correction"
 _FIELDS = {name for model in (SFTRecord, PreferenceRecord, PromptRecord, CorpusRecord) for name in model.model_fields}
 
 

@@ -14,28 +14,28 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from kochat.cleaning.corrections import RULE as CORRECTION
 from kochat.cleaning.corrections import Correction, Corrections, bad_row_key
+from kochat.cleaning.leaks import fixed_prompts
 from kochat.cleaning.row_rules import edit_record, problem, token_problem
+from kochat.cleaning.rules.bad_record import BAD_RECORD
+from kochat.cleaning.rules.correction import CORRECTION
 from kochat.cleaning.settings import CleanSettings
 from kochat.data.encoding import encode_completion, encode_prompt
-from kochat.data.fixed_prompts import FIXED_PROMPTS
 from kochat.data.records import CorpusRecord, Record, validate
 from kochat.data.row_files import Row, RowError, parse
-from kochat.data.splits import Guard, bucket
+from kochat.data.splits import bucket
 from kochat.text.unicode_form import prompt_key
 
-BAD_RECORD = "bad_record"
+Found = tuple[str, str]  # a rule, and why it drops the row
 BATCH_ROWS = 500
 _BATCH_BYTES = 1 << 18
 _SHOWN = 1000  # characters of a bad row in the ledger
-_FIXED = Guard(FIXED_PROMPTS.values(), label="fixed prompt")
 
 
 class Change(NamedTuple):
-    """One rule's change of one field."""
+    """One rule's change of one field; of the whole row, where `field` is None."""
 
-    field: str
+    field: str | None
     rule: str
     reason: str
     before: Any
@@ -55,7 +55,7 @@ class Examined(NamedTuple):
     before: Any
     after: dict[str, Any] | None
     changes: list[Change]
-    found: tuple[str, str] | None
+    found: Found | None
 
     def dump(self) -> bytes:
         """Return the row as a line of JSON; `before` is null where nothing was changed."""
@@ -180,7 +180,7 @@ def _changes(correction: Correction, before: dict[str, Any], after: dict[str, An
     return [Change(name, CORRECTION, correction.reason, before.get(name), after[name]) for name in names]
 
 
-def _token_problem(known: Examination, record: Record) -> tuple[str, str] | None:
+def _token_problem(known: Examination, record: Record) -> Found | None:
     """Hold a row's longest sequence, as training builds it, to the bound in tokens; only with a tokenizer."""
     if known.tokenizer is None:
         return None
@@ -197,4 +197,4 @@ def _held_out(known: Examination, model: type[Record], values: dict[str, Any]) -
         return False
     prompt = values["prompt"]
     in_test = bucket(prompt) == "test" or prompt_key(prompt) in known.test_keys
-    return in_test and _FIXED.reason(prompt) is None
+    return in_test and fixed_prompts().reason(prompt) is None

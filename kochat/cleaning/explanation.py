@@ -13,20 +13,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from kochat.cleaning.corrections import RULE as CORRECTION
-from kochat.cleaning.examination import BAD_RECORD
 from kochat.cleaning.ledger import read_ledger
-from kochat.cleaning.rule_names import RULES
+from kochat.cleaning.rules import ALL
 from kochat.errors import UserError
 
 EXAMPLES = 10
-RULE_NAMES = {
-    BAD_RECORD: "a row that could not be read",
-    CORRECTION: "a line of the file of corrections",
-    **{name: rule.description for name, rule in RULES.items()},
-}
 _LINES_SHOWN = 12
-_LEAD = 60  # characters before a difference
 _BLANKS = re.compile("^ +| +$| {2,}", re.MULTILINE)
 _VISIBLE = {"\n": "↵\n", "\t": "→"}
 
@@ -48,14 +40,14 @@ def explain(folder: Path, rule: str, width: int = 120) -> str:
     chosen = draw(found(), EXAMPLES)
     told = ", ".join(f"{number:,} {action}" for action, number in sorted(counts.items())) or "did nothing here"
     shown = f"; {len(chosen)} shown, drawn by hash" if len(chosen) < sum(counts.values()) else ""
-    blocks = [f"{rule}: {RULE_NAMES[rule]}", f"{told}{shown}", *("\n".join(_example(line, width)) for line in chosen)]
+    blocks = [f"{rule}: {ALL[rule].does}", f"{told}{shown}", *("\n".join(_example(line, width)) for line in chosen)]
     return "\n\n".join(blocks)
 
 
 def check_rule(rule: str) -> None:
     """Raise UserError for a name that no rule has, with the names there are."""
-    if rule not in RULE_NAMES:
-        raise UserError(f"--explain={rule}: there is no such rule; the rules are {', '.join(RULE_NAMES)}")
+    if rule not in ALL:
+        raise UserError(f"--explain={rule}: there is no such rule; the rules are {', '.join(ALL)}")
 
 
 def draw(lines: Iterable[dict[str, Any]], number: int) -> list[dict[str, Any]]:
@@ -89,17 +81,6 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{name}: {_text(its)}" for name, its in value.items())
     return visible(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _around_difference(before: Any, after: Any) -> tuple[str, str]:
-    """Write an edit's two texts, from a little before the first place where they differ."""
-    if not (isinstance(before, str) and isinstance(after, str)):
-        return _text(before), _text(after)
-    pairs = enumerate(zip(before, after, strict=False))
-    same = next((at for at, (one, other) in pairs if one != other), min(len(before), len(after)))
-    start = same - _LEAD if same > 2 * _LEAD else 0
-    mark = "... " if start else ""
-    return mark + visible(before[start:]), mark + visible(after[start:])
 
 
 def visible(text: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import os
 import urllib.error
 import urllib.request
@@ -18,11 +17,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from tqdm import tqdm
 
 from kochat.data.files import PREFERENCE_FILE, PROMPT_FILE, SFT_FILE, sha256_of
 from kochat.errors import UserError
+from kochat.storage import write_json
 
 REPOSITORY = "airobotlab/KoChatGPT"
 COMMIT = "5d01e3d74d5ef5a0a32c18150dc9b907eef3f691"  # 2023-11-22
@@ -41,7 +42,7 @@ _BLOCK = 1 << 16
 
 
 def download(
-    folder: str | Path, base_url: str = BASE_URL, blobs: Mapping[str, str] = GIT_BLOBS, progress: bool = True
+    folder: str | Path, base_url: str = BASE_URL, blobs: Mapping[str, str] = GIT_BLOBS, *, progress: bool = True
 ) -> list[Path]:
     """Fetch KoChatGPT's three files into `folder` and return their paths.
 
@@ -51,11 +52,11 @@ def download(
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [_fetch(folder / name, f"{base_url}/{name}", blob, progress) for name, blob in blobs.items()]
+        paths = [_fetch(folder / name, f"{base_url}/{name}", blob, progress=progress) for name, blob in blobs.items()]
         record = {
             p.name: {"url": f"{base_url}/{p.name}", "sha256": sha256_of(p), "git_blob": blobs[p.name]} for p in paths
         }
-        (folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / RECORD_FILE, record)
     except OSError as error:  # urllib's own errors are handled where they arise
         raise UserError(f"{folder}: cannot be written ({error.strerror or error}); choose another folder") from error
     return paths
@@ -70,23 +71,23 @@ def git_blob_id(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _fetch(path: Path, url: str, blob: str, progress: bool) -> Path:
+def _fetch(path: Path, url: str, blob: str, *, progress: bool) -> Path:
     if path.exists():
         if git_blob_id(path) == blob:
             return path
         raise UserError(f"{path}: is there already and is not KoChatGPT's own file; move it away or use another folder")
     part = path.with_name(path.name + ".part")
-    complete = any(_continue(part, url, progress) for _ in range(_ATTEMPTS))
+    complete = any(_continue(part, url, progress=progress) for _ in range(_ATTEMPTS))
     if not complete:
         raise UserError(f"{url}: broke off {_ATTEMPTS} times; give the command again to go on where it stopped")
     if git_blob_id(part) != blob:
         part.unlink()
         raise UserError(f"{url}: what arrived is not the published file (its checksum differs); give the command again")
-    os.replace(part, path)
+    os.replace(part, path)  # not storage.replaced: what arrived of a broken download must stay
     return path
 
 
-def _continue(part: Path, url: str, progress: bool) -> bool:
+def _continue(part: Path, url: str, *, progress: bool) -> bool:
     """Append what is missing of `url` to `part`; return whether it is complete now."""
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
@@ -95,7 +96,10 @@ def _continue(part: Path, url: str, progress: bool) -> bool:
             if response.status != HTTPStatus.PARTIAL_CONTENT:
                 start = 0  # the server sends the whole file again
             total = start + int(response.headers.get("Content-Length", 0))
-            _append(part, response, start, total, progress)
+            bar = tqdm(
+                total=total or None, initial=start, unit="B", unit_scale=True, desc=part.stem, disable=not progress
+            )
+            _append(part, response, start, bar)
     except urllib.error.HTTPError as error:
         return _explain_status(error, part, url)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
@@ -109,8 +113,7 @@ def _continue(part: Path, url: str, progress: bool) -> bool:
     return part.stat().st_size >= total
 
 
-def _append(part: Path, response: http.client.HTTPResponse, start: int, total: int, progress: bool) -> None:
-    bar = tqdm(total=total or None, initial=start, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
+def _append(part: Path, response: http.client.HTTPResponse, start: int, bar: Any) -> None:
     with part.open("ab" if start else "wb") as stream, bar:
         while block := response.read(_BLOCK):
             stream.write(block)

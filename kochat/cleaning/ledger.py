@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from kochat.cleaning.examination import BAD_RECORD, Examined
-from kochat.cleaning.rule_names import RULES
+from kochat.cleaning.examination import Change, Examined, Found
+from kochat.cleaning.rules import ALL
+from kochat.cleaning.rules.bad_record import BAD_RECORD
 from kochat.errors import UserError
+from kochat.storage import read_jsonl
 
 LEDGER_FILE = "ledger.jsonl"
 SUMMARY_FILE = "summary.json"
 TABLE_FILE = "summary.md"
+PAGE_FILE = "ledger.html"
 
 
 @dataclass
@@ -63,11 +66,10 @@ class Report:
 
 def rule_counts(counts: FileCounts) -> Iterator[tuple[str, int, int]]:
     """Yield (rule, rows changed, rows dropped or skipped) of the rules that did something, in the rules' order."""
-    order = {rule: place for place, rule in enumerate(RULES)}
-    if counts.skipped:
-        yield BAD_RECORD, 0, counts.skipped
-    for rule in sorted(counts.changed_by.keys() | counts.dropped_by.keys(), key=lambda rule: order.get(rule, -1)):
-        yield rule, counts.changed_by.get(rule, 0), counts.dropped_by.get(rule, 0)
+    gone = counts.dropped_by | ({BAD_RECORD: counts.skipped} if counts.skipped else {})
+    for rule in ALL:
+        if rule in counts.changed_by or rule in gone:
+            yield rule, counts.changed_by.get(rule, 0), gone.get(rule, 0)
 
 
 class FileLedger:
@@ -83,11 +85,11 @@ class FileLedger:
         self.counts = FileCounts()
         self._file, self._stream = file, stream
 
-    def record(self, row: Examined, found: tuple[str, str] | None) -> None:
+    def record(self, row: Examined, found: Found | None) -> None:
         """Write and count what was done to a row; `found` names the rule that drops it and why."""
         self.counts.read += 1
         for change in row.changes:
-            self._write(row, "changed", change.rule, change.reason, change.field, change.before, change.after)
+            self._write(row, "changed", change)
         if row.changes:
             self.counts.changed += 1
             for rule in dict.fromkeys(change.rule for change in row.changes):
@@ -101,22 +103,21 @@ class FileLedger:
         else:
             self.counts.dropped += 1
             self.counts.dropped_by[rule] = self.counts.dropped_by.get(rule, 0) + 1
-        self._write(row, "skipped" if rule == BAD_RECORD else "dropped", rule, reason, None, row.before, None)
+        action = "skipped" if rule == BAD_RECORD else "dropped"
+        self._write(row, action, Change(None, rule, reason, row.before, None))
 
-    def _write(
-        self, row: Examined, action: str, rule: str, reason: str, field: str | None, before: Any, after: Any
-    ) -> None:
+    def _write(self, row: Examined, action: str, change: Change) -> None:
         line = {
             "file": self._file,
             "index": row.at,
             "place": row.place,
             "row": row.key,
             "action": action,
-            "rule": rule,
-            "reason": reason,
-            "field": field,
-            "before": before,
-            "after": after,
+            "rule": change.rule,
+            "reason": change.reason,
+            "field": change.field,
+            "before": change.before,
+            "after": change.after,
         }
         self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -126,9 +127,4 @@ def read_ledger(folder: Path) -> Iterator[dict[str, Any]]:
     path = folder / LEDGER_FILE
     if not path.is_file():
         raise UserError(f"{path}: no such file; make it with: python -m kochat clean RAW --out {folder}")
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                raise UserError(f"{path}: line {number}: is not what clean wrote; clean again") from None
+    yield from read_jsonl(path, remedy="clean again")

@@ -6,17 +6,17 @@ The entries stand in the page as JSON and are put on screen as text, never as ma
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kochat.cleaning.explanation import RULE_NAMES, draw
-from kochat.cleaning.ledger import SUMMARY_FILE, read_ledger
+from kochat.cleaning.explanation import draw
+from kochat.cleaning.ledger import PAGE_FILE, SUMMARY_FILE, read_ledger
+from kochat.cleaning.rules import ALL
 from kochat.errors import UserError
+from kochat.storage import read_json, write_text
 
-HTML_FILE = "ledger.html"
 MOST_ENTRIES = 10_000  # a page of this size opens at once and is searched as one types
 LONGEST_TEXT = 1_500  # characters of a text
 _TEMPLATE = Path(__file__).with_name("ledger_page.html")
@@ -34,16 +34,15 @@ def write_page(folder: Path) -> Path:
     content = {
         "folder": str(folder),
         "summary": _summary(folder),
-        "rules": RULE_NAMES,
+        "rules": {name: rule.does for name, rule in ALL.items()},
         "total": sum(counts.values()),
         "entries": entries,
     }
     # No "<" is left in the data, so no text can end the script element that holds it.
     data = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
-    path, part = folder / HTML_FILE, folder / f"{HTML_FILE}.part"
+    path = folder / PAGE_FILE
     try:
-        part.write_text(_TEMPLATE.read_text(encoding="utf-8").replace(_MARKER, data), encoding="utf-8")
-        os.replace(part, path)
+        write_text(path, _TEMPLATE.read_text(encoding="utf-8").replace(_MARKER, data))
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error}); make the folder writable") from error
     return path
@@ -103,6 +102,6 @@ def _cut(text: str) -> str:
 
 def _summary(folder: Path) -> Any:
     try:
-        return json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+        return read_json(folder / SUMMARY_FILE)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / SUMMARY_FILE}: missing or damaged ({error}); clean again") from error

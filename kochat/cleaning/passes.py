@@ -14,12 +14,13 @@ from tqdm import tqdm
 from kochat.cleaning.comparison import Comparison, EarlierRows, Lines, compare
 from kochat.cleaning.corrections import Corrections
 from kochat.cleaning.examination import BATCH_ROWS, Examination, batches, examine
+from kochat.cleaning.leaks import Guards
 from kochat.cleaning.ledger import LEDGER_FILE, SUMMARY_FILE, TABLE_FILE, FileCounts, FileLedger, Report
 from kochat.cleaning.settings import CleanSettings
 from kochat.cleaning.workers import Workers, useful_workers
 from kochat.cleaning.workspace import Workspace
 from kochat.data.files import MANIFEST_FILE, TEST_FILE, TEST_PREFERENCE_FILE
-from kochat.data.manifest import manifest
+from kochat.data.manifest import manifest_of
 from kochat.data.records import AnswerRecord, BadRows, PreferenceRecord, Record, SFTRecord, read_records
 from kochat.data.row_files import iter_rows
 from kochat.errors import UserError
@@ -63,7 +64,7 @@ class Cleaning:
     """One cleaning: first pass, test set, second pass; each file's share of a pass is taken up where it is finished."""
 
     def __init__(
-        self, inputs: Inputs, settings: CleanSettings, workspace: Workspace, workers: int, progress: bool
+        self, inputs: Inputs, settings: CleanSettings, workspace: Workspace, *, workers: int, progress: bool
     ) -> None:
         self._inputs, self._settings, self._workspace = inputs, settings, workspace
         self._workers = useful_workers(workers, inputs.size())
@@ -83,7 +84,7 @@ class Cleaning:
         outputs = self._write_frozen({TEST_FILE: answers, TEST_PREFERENCE_FILE: preferences})
         report = Report(test_rows=len(answers), test_preferences=len(preferences))
         prompts = (tuple(record.texts()[0] for record in records) for records in (answers, preferences))
-        report.files = self._compare_all(Comparison(self._settings, *prompts))
+        report.files = self._compare_all(Comparison(self._settings, Guards(*prompts)))
         self._finish([*outputs, *(self._result(path) for path in self._inputs.sources)], report)
         return report
 
@@ -146,7 +147,7 @@ class Cleaning:
             ledger = FileLedger(path.name, ledger_stream)
             tasks = iter(lambda: list(islice(examined, BATCH_ROWS)), [])
             for batch in workers.map(compare, (Lines(model, lines) for lines in tasks)):
-                for (row, _), found in zip(batch.rows, earlier.judge(batch), strict=True):
+                for row, found in zip(batch.rows, earlier.judge(batch), strict=True):
                     ledger.record(row, found)
                     if found is None:
                         stream.write(json.dumps(row.after, ensure_ascii=False) + "\n")
@@ -181,10 +182,10 @@ class Cleaning:
                     stream.writelines(part)
         inputs = {path.name: digest for path, digest in self._inputs.digests.items()}
         tokenizer = self._inputs.tokenizer
-        content = manifest(
+        content = manifest_of(
             inputs,
             outputs,
-            dataclasses.asdict(self._settings),
+            self._settings.as_dict(),
             self._inputs.corrections.digest,
             None if tokenizer is None else tokenizer_digest(tokenizer),
         )

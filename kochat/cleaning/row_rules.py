@@ -1,30 +1,21 @@
-"""The cleaning rules of a record: edit its texts, then say whether it must go and why.
+"""Apply to one record, by itself, the rules that edit its texts and those that say whether it must go and why.
 
 Every function is pure, never raises on any text and takes time linear in it, so a pool of processes can run them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from itertools import combinations
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from kochat.cleaning.endings import cut_off
-from kochat.cleaning.foreign import foreign, foreign_prompt
-from kochat.cleaning.noise import noise
-from kochat.cleaning.placeholders import placeholder
-from kochat.cleaning.repetition import repetition
-from kochat.cleaning.settings import CleanSettings, load_settings
-from kochat.cleaning.text_edits import Bounds, edit
-from kochat.data.records import CorpusRecord, PreferenceRecord, Record
-
-__all__ = ["CleanSettings", "Edit", "edit_record", "load_settings", "problem", "token_problem"]
+from kochat.cleaning.rule_kinds import Bounds, LengthRule, Part, RecordRule, TextRule
+from kochat.cleaning.rules import of_kind
+from kochat.cleaning.rules.length import TOO_LONG, bounds, over_token_bound
+from kochat.cleaning.settings import CleanSettings
+from kochat.cleaning.text_edits import edit
+from kochat.data.records import CorpusRecord, Record
 
 _DEFAULT = CleanSettings()
-_SENTENCE_END = re.compile(r"[.!?。\n]+")
-Check = Callable[[str], str | None]
-_LANGUAGE: dict[str, Check] = {"noise": noise, "repetition": repetition, "placeholder": placeholder}
 
 
 class Edit(NamedTuple):
@@ -51,79 +42,56 @@ def edit_record(record: Record, settings: CleanSettings = _DEFAULT) -> tuple[Rec
 def problem(record: Record, settings: CleanSettings = _DEFAULT) -> tuple[str, str] | None:
     """Return (rule, reason) where the edited record itself must be dropped, else None.
 
-    Of a preference record the best answer alone must have text: a bad answer may be empty, that is what is bad about it.
+    First the length of each text counts, then what each text says, then how the texts stand to each other.
     """
-    found = (each for each in _problems(record, settings) if settings.on(each[0]))
-    return next(found, None)
+    return next(_problems(record, settings), None)
 
 
 def token_problem(tokens: int, settings: CleanSettings = _DEFAULT) -> tuple[str, str] | None:
     """Return (rule, reason) where a row of `tokens` tokens (the longest of a preference record) is over `max_tokens`."""
-    if settings.max_tokens is None or tokens <= settings.max_tokens or not settings.on("too_long"):
-        return None
-    return "too_long", f"{tokens} tokens, more than {settings.max_tokens}"
+    reason = over_token_bound(tokens, settings.thresholds) if settings.on(TOO_LONG) else None
+    return None if reason is None else (TOO_LONG, reason)
 
 
 def _problems(record: Record, settings: CleanSettings) -> Iterator[tuple[str, str]]:
-    """Yield everything that speaks against the record: of each text first its length, then what it says."""
-    for name, text, bounds in _bounded_texts(record, settings):
-        if found := bounds.problem(text):
-            yield found[0], f"{name}: {found[1]}"
-    for name, text, checks in _judged_texts(record, settings):
-        for rule, check in checks.items():
-            if settings.on(rule) and (reason := check(text)):
-                yield rule, f"{name}: {reason}"
-    if isinstance(record, PreferenceRecord):
-        yield from _preference_problems(record)
+    """Yield everything that speaks against the record, by the rules that are on."""
+    lengths = [rule for rule in of_kind(LengthRule) if settings.on(rule.name)]
+    for name, text, within in _bounded_texts(record, settings):
+        for length in lengths:
+            if reason := length.problem(text, within):
+                yield length.name, f"{name}: {reason}"
+    texts = [rule for rule in of_kind(TextRule) if settings.on(rule.name)]
+    for name, part in _parts(record):
+        for rule in texts:
+            if reason := rule.problem(part, settings.thresholds):
+                yield rule.name, f"{name}: {reason}"
+    for whole in of_kind(RecordRule):
+        if isinstance(record, whole.records) and settings.on(whole.name) and (reason := whole.problem(record)):
+            yield whole.name, reason
 
 
 def _bounded_texts(record: Record, settings: CleanSettings) -> Iterator[tuple[str, str, Bounds]]:
-    """Yield (name for the reason, text, bounds) of each text of the record."""
+    """Yield (name for the reason, text, bounds) of each text of the record.
+
+    Of a preference record the best answer alone must have text: a bad answer may be empty, that is what is bad about it.
+    """
     if isinstance(record, CorpusRecord):
-        yield "text", record.text, settings.bounds("text")
+        yield "text", record.text, bounds("text", settings.thresholds)
         return
     prompt, *completions = record.texts()
-    yield "prompt", prompt, settings.bounds("prompt")
-    bounds = settings.bounds("completion")
+    yield "prompt", prompt, bounds("prompt", settings.thresholds)
+    within = bounds("completion", settings.thresholds)
     for rank, completion in enumerate(completions):
         name = "completion" if len(completions) == 1 else f"completion of rank {rank + 1}"
-        yield name, completion, Bounds(bounds.shortest if rank == 0 else 0, bounds.longest)
+        yield name, completion, within if rank == 0 else Bounds(0, within.longest)
 
 
-def _judged_texts(record: Record, settings: CleanSettings) -> Iterator[tuple[str, str, dict[str, Check]]]:
-    """Yield (name, text, checks) of what must be sound Korean: of a preference record the prompt and the best answer.
-
-    A bad answer may be noise or a loop: that is what is bad about it.
-    """
-    least = settings.min_hangul
+def _parts(record: Record) -> Iterator[tuple[str, Part]]:
+    """Yield (name for the reason, text) of what must be sound Korean."""
     if isinstance(record, CorpusRecord):
-        yield "text", record.text, _LANGUAGE | {"non_korean": lambda text: foreign(text, least)}
+        yield "text", Part("text", record.text)
         return
     prompt, *completions = record.texts()
-    yield "prompt", prompt, _LANGUAGE | {"non_korean": lambda text: foreign_prompt(text, least)}
+    yield "prompt", Part("prompt", prompt)
     if completions:
-        of_answer: dict[str, Check] = {"non_korean": lambda text: foreign(text, least, prompt), "cut_off": cut_off}
-        yield "completion" if len(completions) == 1 else "best completion", completions[0], _LANGUAGE | of_answer
-
-
-def _preference_problems(record: PreferenceRecord) -> Iterator[tuple[str, str]]:
-    if len(set(record.ordered)) < len(record.ordered):
-        yield "equal_completions", "two of the three completions are the same text"
-    for better, worse in combinations(range(3), 2):
-        if _only_longer(record.ordered[better], record.ordered[worse]):
-            yield "length_only", f"rank {better + 1} says the sentences of rank {worse + 1} over again"
-            return
-
-
-def _only_longer(better: str, worse: str) -> bool:
-    """Say whether the better completion has the sentences of the worse, some of them more often, and nothing else.
-
-    The other way round a record teaches not to repeat oneself, and one that goes on with new sentences teaches to say more.
-    """
-    first, second = _sentences(better), _sentences(worse)
-    return bool(second) and len(first) > len(second) and set(first) == set(second)
-
-
-def _sentences(text: str) -> list[str]:
-    keys = ("".join(filter(str.isalnum, sentence)) for sentence in _SENTENCE_END.split(text))
-    return [key for key in keys if key]
+        yield "completion" if len(completions) == 1 else "best completion", Part("completion", completions[0], prompt)

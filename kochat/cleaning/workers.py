@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -72,7 +74,8 @@ class Workers(Generic[Context]):
         waiting: deque[Future[Result]] = deque()
         try:
             for task in tasks:
-                waiting.append(self._pool.submit(_call, function, task))
+                with _interrupts_held_back():  # a task starts a process, while there are fewer than there may be
+                    waiting.append(self._pool.submit(_call, function, task))
                 if len(waiting) >= _AHEAD * self._count:
                     yield waiting.popleft().result()
             while waiting:
@@ -82,6 +85,24 @@ class Workers(Generic[Context]):
                 "a worker process died (was it out of memory?); what is finished is kept: give the same command again, "
                 f"with fewer than --workers {self._count}"
             ) from error
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold back Ctrl-C for the length of the block; this process then gets it after the block.
+
+    A process that is started meanwhile never gets it, neither before nor after :func:`_begin`: else a worker that is still
+    importing would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # multiprocessing would start it with the first worker, and let Ctrl-C through again after that
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(context: Any) -> None:

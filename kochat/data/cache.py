@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from datasets.arrow_writer import ArrowWriter
 from torch.utils.data import Dataset as TorchDataset
 
 from kochat.errors import UserError
+from kochat.storage import replaced
 
 CACHE_FOLDER = ".cache"
 _FORMAT = 1  # raise it when the meaning of cached rows changes
@@ -32,23 +34,22 @@ def write_cache(path: Path, features: Features, rows: Callable[[], Iterable[dict
     """Write `rows()` to the Arrow file `path` unless it is there. UserError where the folder cannot be written."""
     if path.exists():
         return
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
     except OSError as error:
         raise UserError(
             f"{path.parent}: the cache of tokenised rows cannot be written ({error.strerror}); "
             "give --data.data_dir a folder that can be"
         ) from error
-    try:
-        with ArrowWriter(features=features, path=str(temporary)) as writer:
-            for row in rows():
-                writer.write(row)
-            writer.finalize()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replaced(path, tag=str(os.getpid())) as temporary,
+        ArrowWriter(features=features, path=str(temporary)) as writer,
+    ):
+        for row in rows():
+            writer.write(row)
+        writer.finalize()
 
 
 def read_cache(path: Path) -> Dataset:

@@ -181,7 +181,7 @@ class StageDataModule(L.LightningDataModule):
 
     def training_filter(self) -> TrainingFilter:
         """Return what decides the split of a training row."""
-        return TrainingFilter(self.data_dir, self.raw)
+        return TrainingFilter(self.data_dir, raw=self.raw)
 
     # Loaders
 
@@ -215,7 +215,7 @@ class StageDataModule(L.LightningDataModule):
         return self._answers_loader(self._answers[split, limit], shard=False)
 
     def _validation_rows(self, limit: int | None) -> Iterator[dict[str, Any]]:
-        keep = TrainingFilter(self.data_dir, self.raw and self.test_file.exists())
+        keep = TrainingFilter(self.data_dir, raw=self.raw and self.test_file.exists())
         return validation_rows(self.folder, keep, limit)
 
     def _split_loader(self, split: str, *, shuffle: bool) -> DataLoader:

@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import io
 import lzma
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -37,13 +39,22 @@ def open_bytes(path: Path) -> IO[bytes]:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
 
 
-def open_for_writing(path: Path) -> IO[str]:
-    """Open `path` for writing UTF-8 text, compressing by suffix; the same text always gives the same bytes."""
-    if path.suffix == ".gz":  # the header's time stamp is set to 0, or no two runs would agree
-        return io.TextIOWrapper(gzip.GzipFile(path, "wb", mtime=0), encoding="utf-8", newline="\n")
-    if path.suffix == ".xz":
-        return lzma.open(path, "wt", encoding="utf-8", newline="\n", preset=1)
-    return path.open("w", encoding="utf-8", newline="\n")
+@contextmanager
+def open_for_writing(path: Path, suffix: str) -> Iterator[IO[str]]:
+    """Open `path` for writing UTF-8 text, compressed as `suffix` says; the same text always gives the same bytes."""
+    if suffix == ".gz":  # neither a time stamp nor a file's name goes into the header
+        with (
+            path.open("wb") as raw,
+            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
+            io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as stream,
+        ):
+            yield stream
+    elif suffix == ".xz":
+        with lzma.open(path, "wt", encoding="utf-8", newline="\n", preset=1) as stream:
+            yield cast(IO[str], stream)
+    else:
+        with path.open("w", encoding="utf-8", newline="\n") as stream:
+            yield stream
 
 
 def sha256_of(path: Path) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from kochat.data.files import SFT_FILE, TEST_FILE, TEST_PREFERENCE_FILE
 from kochat.data.fixed_prompts import FIXED_PROMPTS
+from kochat.data.guard import Guard
 from kochat.data.records import AnswerRecord, PreferenceRecord, SFTRecord, read_records
-from kochat.data.splits import Guard, bucket
+from kochat.data.splits import bucket
 from kochat.text.unicode_form import prompt_key
 
 FROZEN_VERSION = "v2"
@@ -22,7 +23,7 @@ class TrainingFilter:
     Cleaned files have passed this already; raw ones (v1) have not, and both arms must hold out the same prompts.
     """
 
-    def __init__(self, data_dir: Path, raw: bool, preferences: bool = False) -> None:
+    def __init__(self, data_dir: Path, *, raw: bool, preferences: bool = False) -> None:
         """Guard the test set under `data_dir`, and the held-out preference prompts too where `preferences`."""
         self.guards: list[Guard] = []
         if raw:

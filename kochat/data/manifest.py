@@ -10,9 +10,10 @@ from typing import Any
 
 from kochat.data.files import MANIFEST_FILE, remedy, sha256_of
 from kochat.errors import UserError
+from kochat.storage import read_json
 
 
-def manifest(
+def manifest_of(
     inputs: Mapping[str, str],
     outputs: Iterable[Path],
     settings: dict[str, Any],
@@ -38,7 +39,7 @@ def manifest(
 def read_outputs(folder: Path) -> dict[str, str] | None:
     """Return the SHA-256 of each output that `folder`'s manifest names, or None without a readable manifest."""
     try:
-        outputs = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["outputs"]
+        outputs = read_json(folder / MANIFEST_FILE)["outputs"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return outputs if isinstance(outputs, dict) else None

@@ -2,7 +2,8 @@
 
 A row's signature is a few hashes of bands of MinHash values over the character 3-grams of its key (Broder, 1997; banding
 after Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, 3.4). :func:`signatures` computes them for a batch of texts
-and needs nothing else, so worker processes can; :class:`NearDuplicates` is then fed in file order.
+and needs nothing else, so worker processes can; :class:`NearDuplicates` is then fed in file order. Why there is another search beside
+this one is told in :mod:`kochat.data.similarity`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kochat.data.records import Record
-from kochat.data.splits import NEAR_DUPLICATE, jaccard, ngrams
+from kochat.data.similarity import NEAR_DUPLICATE, NGRAM, jaccard, ngrams
 from kochat.text.sameness import content_words, same_content
 from kochat.text.unicode_form import prompt_key
 
@@ -26,7 +27,6 @@ Signatures = npt.NDArray[np.uint32]
 _Words = npt.NDArray[np.uint64]
 
 FIELD_SEPARATOR = "\x1f"
-_NGRAM = 3
 _HASHES = 100
 _LEAST_RECALL = 0.99
 _MOST_CANDIDATES = 32  # a template with a thousand rows would otherwise be compared with all of them
@@ -65,13 +65,18 @@ def signatures(texts: Sequence[str], threshold: float = NEAR_DUPLICATE) -> Signa
     return result
 
 
+def joined(rows: Sequence[bytes]) -> Signatures:
+    """Return as one array the signatures whose rows were turned into bytes one by one."""
+    return np.frombuffer(b"".join(rows), np.uint32).reshape(len(rows), -1)
+
+
 def _key(text: str) -> str:
     return FIELD_SEPARATOR.join(prompt_key(part) for part in text.split(FIELD_SEPARATOR))
 
 
 def _block(keys: Sequence[str], count: int, rows: int) -> Signatures:
     """Return the band hashes of a block of keys, all hash functions over all 3-grams at once."""
-    padded = [key.ljust(_NGRAM, "\0") for key in keys]
+    padded = [key.ljust(NGRAM, "\0") for key in keys]
     codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     lengths = np.array([len(key) for key in padded])
     ends = np.cumsum(lengths)
@@ -79,7 +84,7 @@ def _block(keys: Sequence[str], count: int, rows: int) -> Signatures:
     is_gram[ends - 1] = is_gram[ends - 2] = False  # the last two characters of a key begin no gram
     at = np.flatnonzero(is_gram)
     grams = _mix(codes[at] << np.uint64(42) | codes[at + 1] << np.uint64(21) | codes[at + 2])
-    first = np.concatenate(([0], np.cumsum(lengths - _NGRAM + 1)[:-1]))
+    first = np.concatenate(([0], np.cumsum(lengths - NGRAM + 1)[:-1]))
     result = np.empty((len(keys), count), np.uint32)
     multipliers = _mix(np.arange(1, count * rows + 1, dtype=np.uint64)) | np.uint64(1)
     for band in range(count):
@@ -114,7 +119,7 @@ class NearDuplicates:
     texts lie in a temporary file.
     """
 
-    def __init__(self, threshold: float = NEAR_DUPLICATE, same_words_only: bool = True) -> None:
+    def __init__(self, threshold: float = NEAR_DUPLICATE, *, same_words_only: bool = True) -> None:
         """Begin with no row; ValueError for a threshold outside (0, 1]."""
         if not 0 < threshold <= 1:
             raise ValueError(f"threshold={threshold} must be in (0, 1]")

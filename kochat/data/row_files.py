@@ -3,6 +3,11 @@
 A file is a JSON array or one object a line, UTF-8 with or without BOM, plain or ``.gz``/``.xz``. Both kinds are streamed: memory is
 bounded by the longest row. What is wrong with a whole file (another encoding, cut off) is a :class:`UserError`; what is
 wrong with one row is a :class:`RowError`, which a reader may skip and count.
+
+Arrays are taken apart here and not by ijson, which is ten times as fast (0.08 s against 0.84 s for 19 MiB) but serves no file that may be
+wrong (measured with ijson 3.6, yajl2_c): it ends at the first broken record, so none can be skipped; gives values without their line
+or bytes; takes the last of two equal keys and reads a lone surrogate as "?", both without a word; a number of 5,000 digits
+crashes the process, and 100,000 opening brackets fill the memory.
 """
 
 from __future__ import annotations

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from kochat.storage import write_jsonl
 from kochat.world.clean_rows import RowWriter
 from kochat.world.contents import World
 from kochat.world.dirt import plant
@@ -44,10 +43,5 @@ def write_sample(out_dir: str | Path, seed: int = 0, size: str | Size = "quickst
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in files.items():
-        _write_lines(folder / name, rows)
+        write_jsonl(folder / name, rows)
     return {name: len(rows) for name, rows in files.items()}
-
-
-def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text(text, encoding="utf-8", newline="\n")

@@ -154,7 +154,8 @@ def test_v1_passed_as_v2_is_refused_by_the_data_modules(tmp_path: Path, tokenize
 
     write(tmp_path / "v2" / SFT_FILE, sound_rows(5))
     write(tmp_path / "v2" / "test.jsonl", [{"id": "1", "prompt": "가나", "completion": "다라", "kind": "talk"}])
-    module = SFTDataModule(data_dir=str(tmp_path), version="v2", tokenizer=tokenizer)
+    module = SFTDataModule(data_dir=str(tmp_path), version="v2")
+    module.connect(tokenizer)
     with pytest.raises(UserError, match=r"manifest\.json: missing or unreadable; make it with: python -m kochat clean"):
         module.prepare_data()
 
@@ -171,9 +172,10 @@ def test_the_v1_arm_reads_what_clean_let_pass(tmp_path: Path, tokenizer) -> None
     )
     assert main(["clean", str(tmp_path / "v1"), "--out", str(tmp_path / "v2")]) == 0
     arms = {
-        v: SFTDataModule(data_dir=str(tmp_path), version=v, max_length=128, max_prompt_length=96, tokenizer=tokenizer)
-        for v in ("v1", "v2")
+        v: SFTDataModule(data_dir=str(tmp_path), version=v, max_length=128, max_prompt_length=96) for v in ("v1", "v2")
     }
+    for arm in arms.values():
+        arm.connect(tokenizer)
     with pytest.warns(UserWarning, match=r'v1/kochatgpt_1_SFT\.jsonl: skipped line 10: "prompt" is null'):
         arms["v1"].prepare_data()
     arms["v2"].prepare_data()
@@ -182,8 +184,7 @@ def test_the_v1_arm_reads_what_clean_let_pass(tmp_path: Path, tokenizer) -> None
     assert len(arms["v1"]._tables["train"]) == len(arms["v2"]._tables["train"]) > 100
     with raw.open("a", encoding="utf-8") as stream:
         stream.write("{broken}\n" * 3)
-    again = SFTDataModule(
-        data_dir=str(tmp_path), version="v1", max_length=128, max_prompt_length=96, tokenizer=tokenizer
-    )
+    again = SFTDataModule(data_dir=str(tmp_path), version="v1", max_length=128, max_prompt_length=96)
+    again.connect(tokenizer)
     with pytest.raises(UserError, match=r'line 10: "prompt" is null.* \(4 of 204 records are bad; the next: line 202'):
         again.prepare_data()

@@ -64,6 +64,7 @@ FILLING = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(files=data_folder())
 def test_every_row_is_kept_dropped_or_skipped_and_v2_stays_v2(tmp_path_factory: pytest.TempPathFactory, files) -> None:

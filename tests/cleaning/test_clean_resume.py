@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
@@ -11,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from kochat.cleaning import passes, workers
+from kochat.cleaning import passes, workers, workspace
 from kochat.cleaning.cleaner import clean
+from kochat.cleaning.rules.stray_quotes import strip_stray_quotes
 from kochat.cleaning.settings import CleanSettings
 from kochat.cleaning.workspace import Workspace
 from kochat.data.files import PROMPT_FILE, SFT_FILE
+from kochat.data.guard import Guard
 from kochat.errors import RunError, UserError
+from kochat.text.sameness import content_words
 from kochat.world.generator import write_sample
 from tests.data.raw_data import files, sound_rows, write
 
@@ -33,6 +37,7 @@ def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "BYTES_PER_WORKER", 1)
 
 
+@pytest.mark.slow
 def test_one_worker_two_workers_and_a_second_run_give_the_same_bytes(world: Path, tmp_path: Path, small_tasks) -> None:
     reports = [clean(world, tmp_path / name, workers=count) for name, count in (("one", 1), ("two", 2), ("again", 1))]
     assert reports[0] == reports[1] == reports[2]
@@ -116,9 +121,30 @@ def test_a_file_that_changes_while_it_is_cleaned(world: Path, tmp_path: Path, mo
 
 def test_two_cleanings_into_one_folder(tmp_path: Path) -> None:
     raw = write(tmp_path / "v1" / SFT_FILE, sound_rows(9)).parent
-    with Workspace(tmp_path / "v2", "another"), pytest.raises(UserError, match="another clean is writing there"):
+    who = rf"another clean is writing there \(process {os.getpid()} on .*, since 2.*\); wait for it, or choose another --out"
+    with Workspace(tmp_path / "v2", "another"), pytest.raises(UserError, match=who):
         clean(raw, tmp_path / "v2")
     clean(raw, tmp_path / "v2")
+
+
+def test_a_killed_cleaning_holds_no_lock(tmp_path: Path) -> None:
+    raw = write(tmp_path / "v1" / SFT_FILE, sound_rows(9)).parent
+    script = (
+        "import os, signal; from pathlib import Path; from kochat.cleaning.workspace import Workspace\n"
+        f"Workspace(Path({str(tmp_path / 'v2')!r}), 'another').__enter__()\n"
+        "os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    assert (tmp_path / ".v2.cleaning" / "holder.json").exists()
+    clean(raw, tmp_path / "v2")
+    assert not (tmp_path / ".v2.cleaning").exists()
+
+
+def test_the_code_that_decides_the_outcome_is_in_the_key() -> None:
+    """A change to a rule must not go on from the work of the old one."""
+    for function in (clean, strip_stray_quotes, Guard.reason, content_words):
+        room = Path(inspect.getsourcefile(function)).relative_to(Path(workspace.__file__).parents[1]).parts[0]
+        assert room in workspace._CODE
 
 
 def test_what_an_earlier_cleaning_left_goes(tmp_path: Path) -> None:
@@ -145,6 +171,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_cleaning_leaves_no_process_and_nothing_half_written(tmp_path: Path, kill: signal.Signals) -> None:
@@ -154,7 +181,7 @@ def test_a_killed_cleaning_leaves_no_process_and_nothing_half_written(tmp_path: 
     process = subprocess.Popen(
         [sys.executable, str(script), str(raw), str(tmp_path / "v2")], stderr=subprocess.PIPE, start_new_session=True
     )
-    part = tmp_path / ".v2.cleaning" / f"part-examined-{SFT_FILE}.jsonl"
+    part = tmp_path / ".v2.cleaning" / f"examined-{SFT_FILE}.jsonl.tmp"
     deadline = time.monotonic() + 60
     while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.02)

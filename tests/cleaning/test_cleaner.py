@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from kochat.cleaning.cleaner import clean
-from kochat.cleaning.row_rules import CleanSettings, load_settings
+from kochat.cleaning.settings import CleanSettings, load_settings
 from kochat.data.fixed_prompts import FIXED_PROMPTS
+from kochat.data.guard import Guard
 from kochat.data.manifest import verify
-from kochat.data.splits import Guard, bucket
+from kochat.data.splits import bucket
 from kochat.errors import UserError
 
 TEST_PROMPTS = [p for i in range(200) if bucket(p := f"{i}번째 질문은 무엇인가요") == "test"][:2]

@@ -77,7 +77,7 @@ def test_mistakes(raw: Path, tmp_path: Path) -> None:
         explain(tmp_path, "near_test")
     clean(raw, tmp_path / "v2")
     (tmp_path / "v2" / "ledger.jsonl").write_text("{broken\n")
-    with pytest.raises(UserError, match=r"ledger\.jsonl: line 1: is not what clean wrote"):
+    with pytest.raises(UserError, match=r"ledger\.jsonl: line 1: is not what kochat wrote; clean again"):
         explain(tmp_path / "v2", "near_test")
 
 

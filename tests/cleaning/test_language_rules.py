@@ -2,11 +2,11 @@
 
 import pytest
 
-from kochat.cleaning.endings import cut_off
-from kochat.cleaning.foreign import foreign, foreign_prompt
-from kochat.cleaning.noise import noise
-from kochat.cleaning.placeholders import placeholder
-from kochat.cleaning.repetition import repetition
+from kochat.cleaning.rules.cut_off import broken_ending
+from kochat.cleaning.rules.noise import gibberish
+from kochat.cleaning.rules.non_korean import foreign, foreign_prompt
+from kochat.cleaning.rules.placeholder import anonymised
+from kochat.cleaning.rules.repetition import loop
 
 SENTENCE = "안녕하세요 저는 챗봇입니다"
 FORMAL = "이 방법은 간단합니다. 먼저 물을 끓입니다. 그리고 면을 넣습니다. " * 3
@@ -26,7 +26,7 @@ FORMAL = "이 방법은 간단합니다. 먼저 물을 끓입니다. 그리고 �
     ],
 )
 def test_noise(text: str) -> None:
-    assert noise(text)
+    assert gibberish(text)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_noise(text: str) -> None:
     ],
 )
 def test_what_is_no_noise(text: str) -> None:
-    assert noise(text) is None
+    assert gibberish(text) is None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_names_code_and_numbers_are_no_foreign_prose(text: str) -> None:
     ],
 )
 def test_loops(text: str) -> None:
-    assert repetition(text)
+    assert loop(text)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_loops(text: str) -> None:
     ],
 )
 def test_laughter_emphasis_and_lists_are_no_loops(text: str) -> None:
-    assert repetition(text) is None
+    assert loop(text) is None
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_laughter_emphasis_and_lists_are_no_loops(text: str) -> None:
     ],
 )
 def test_placeholders(text: str) -> None:
-    assert placeholder(text)
+    assert anonymised(text)
 
 
 @pytest.mark.parametrize(
@@ -155,25 +155,25 @@ def test_placeholders(text: str) -> None:
     ],
 )
 def test_hashtags_numbers_code_and_letters_are_no_placeholders(text: str) -> None:
-    assert placeholder(text) is None
+    assert anonymised(text) is None
 
 
 @pytest.mark.parametrize(
     "end", ["마지막으로 뚜껑을", "이렇게 하는", "그리고", "물을 끓이면서", "하지만 이것은 불이 있는"]
 )
 def test_broken_endings(end: str) -> None:
-    assert cut_off(FORMAL + end)
+    assert broken_ending(FORMAL + end)
 
 
 @pytest.mark.parametrize(
     "end", ["뚜껑을 덮습니다.", "재료: 면, 물", "- 소금\n- 간장", "맛있게 드세요", "https://example.org", "```"]
 )
 def test_whole_endings(end: str) -> None:
-    assert cut_off(FORMAL + end) is None
+    assert broken_ending(FORMAL + end) is None
 
 
 def test_speech_may_end_in_a_connective() -> None:
     speech = "어제 친구 만났어. 밥도 먹었어. 영화도 봤어. " * 4
-    assert cut_off(speech + "그래서 너무 좋았고") is None
-    assert cut_off(speech + "그 영화를")
-    assert cut_off("뚜껑을") is None  # too short to tell
+    assert broken_ending(speech + "그래서 너무 좋았고") is None
+    assert broken_ending(speech + "그 영화를")
+    assert broken_ending("뚜껑을") is None  # too short to tell

@@ -1,15 +1,17 @@
 """The rules over records: switches, what is judged in which record, and properties that hold for any text."""
 
-import dataclasses
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kochat.cleaning.row_rules import CleanSettings, Edit, edit_record, load_settings, problem, token_problem
-from kochat.cleaning.rule_names import RULES
+from kochat.cleaning.row_rules import Edit, edit_record, problem, token_problem
+from kochat.cleaning.rule_kinds import EditRule
+from kochat.cleaning.rules import RULES, of_kind
+from kochat.cleaning.settings import SETTINGS, CleanSettings, load_settings
 from kochat.data.records import CorpusRecord, PreferenceRecord, PromptRecord, SFTRecord
 from kochat.errors import UserError
 from kochat.text.unicode_form import prompt_key
@@ -93,7 +95,7 @@ def test_tokens_are_bounded_only_where_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("yaml", "message"),
+    ("content", "message"),
     [
         ("rules: {repetitoin: false}", "rules names 'repetitoin', which is no rule; the rules are unicode, markup"),
         ("rules: {repetition: 0}", "rules.repetition is 0; give true or false"),
@@ -105,9 +107,9 @@ def test_tokens_are_bounded_only_where_asked() -> None:
         ("1: 2", "unknown setting '1'"),
     ],
 )
-def test_wrong_settings_are_named(tmp_path: Path, yaml: str, message: str) -> None:
+def test_wrong_settings_are_named(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "clean.yaml"
-    path.write_text(yaml, encoding="utf-8")
+    path.write_text(content, encoding="utf-8")
     with pytest.raises(UserError) as caught:
         load_settings(path)
     assert message in str(caught.value)
@@ -115,9 +117,12 @@ def test_wrong_settings_are_named(tmp_path: Path, yaml: str, message: str) -> No
 
 
 def test_the_committed_settings_are_the_defaults() -> None:
-    committed = load_settings(Path(__file__).parents[2] / "configs" / "data" / "clean.yaml")
-    assert dataclasses.replace(committed, rules={}) == CleanSettings()
-    assert dict(committed.rules) == {name: rule.default for name, rule in RULES.items()}
+    path = Path(__file__).parents[2] / "configs" / "data" / "clean.yaml"
+    committed = load_settings(path)
+    assert committed.thresholds == CleanSettings().thresholds
+    assert list(committed.rules.items()) == [(name, rule.on) for name, rule in RULES.items()]  # in their order
+    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert sorted(told) == sorted(SETTINGS)  # every setting stands there
 
 
 @given(TEXT, TEXT)
@@ -137,7 +142,7 @@ def test_any_text_is_edited_once_and_judged(prompt: str, completion: str) -> Non
         problem(edit_record(other)[0])
 
 
-@given(TEXT, st.sampled_from(sorted(name for name, rule in RULES.items() if rule.kind == "edit")))
+@given(TEXT, st.sampled_from(sorted(rule.name for rule in of_kind(EditRule))))
 @settings(max_examples=100, deadline=None)
 def test_editing_is_idempotent_without_any_one_rule(text: str, off: str) -> None:
     chosen = CleanSettings(rules={off: False})

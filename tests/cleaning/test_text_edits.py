@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kochat.cleaning.text_edits import Bounds, edit, strip_stray_quotes, tidy_whitespace
+from kochat.cleaning.rule_kinds import Bounds, LengthRule
+from kochat.cleaning.rules import of_kind
+from kochat.cleaning.rules.stray_quotes import strip_stray_quotes
+from kochat.cleaning.rules.whitespace import tidy_whitespace
+from kochat.cleaning.text_edits import edit
 from kochat.text.residue import strip_residue
 from kochat.text.unicode_form import prompt_key
 
@@ -80,13 +84,18 @@ def test_a_prompt_that_swallowed_its_record_is_recovered() -> None:
     assert prompt_key(raw) == prompt_key("'빅 대디' 는 누구?") == "빅대디는누구"
 
 
+def found(text: str, bounds: Bounds) -> dict[str, str]:
+    reasons = ((rule.name, rule.problem(text, bounds)) for rule in of_kind(LengthRule))
+    return {name: reason for name, reason in reasons if reason}
+
+
 def test_bounds() -> None:
     bounds = Bounds(2, 5)
-    assert bounds.problem("") == ("empty", "no text")
-    assert bounds.problem("네") == ("too_short", "1 characters, fewer than 2")
-    assert bounds.problem("심심해") is None
-    assert bounds.problem("너무나도길다") == ("too_long", "6 characters, more than 5")
-    assert Bounds(0).problem("") is None
+    assert found("", bounds) == {"empty": "no text"}
+    assert found("네", bounds) == {"too_short": "1 characters, fewer than 2"}
+    assert found("심심해", bounds) == {}
+    assert found("너무나도길다", bounds) == {"too_long": "6 characters, more than 5"}
+    assert found("", Bounds(0)) == {}
 
 
 @given(st.text(alphabet=st.characters()))

@@ -55,6 +55,20 @@ def test_small_data_is_left_to_the_parent() -> None:
     assert available_cores() >= 1
 
 
+def blocked(context: object, task: object) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_worker_never_sees_ctrl_c_and_the_parent_still_does() -> None:
+    """Held back from the worker's first instruction on: one that is still importing would print a traceback."""
+    with Workers(2, None) as workers:
+        assert list(workers.map(blocked, range(4))) == [True] * 4
+        assert not blocked(None, None)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_idle_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "script.py"

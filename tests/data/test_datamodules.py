@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from kochat.cleaning.cleaner import clean
 from kochat.data.batches import PreferenceBatch, PromptBatch
 from kochat.data.fixed_prompts import FIXED_PROMPTS
-from kochat.data.splits import Guard, bucket
+from kochat.data.guard import Guard
+from kochat.data.splits import bucket
 from kochat.errors import UserError
 from kochat.stages.ppo.data import PromptDataModule
 from kochat.stages.pretrain.data import CorpusDataModule
@@ -334,6 +335,7 @@ def ddp_main(data_dir: str, out: str) -> None:
     Path(out, f"rank{fit.global_rank}.json").write_text(json.dumps(probe.seen))
 
 
+@pytest.mark.slow
 def test_two_ranks_share_the_rows(data_dir: Path, tokenizer, tmp_path: Path) -> None:
     ready(SFTDataModule(data_dir=data_dir, batch_size=4), tokenizer)
     script = tmp_path / "main.py"

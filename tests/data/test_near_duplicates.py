@@ -7,7 +7,7 @@ import pytest
 
 from kochat.data.near_duplicates import FIELD_SEPARATOR, Match, NearDuplicates, bands, near_text, signatures
 from kochat.data.records import PreferenceRecord, SFTRecord
-from kochat.data.splits import jaccard, ngrams
+from kochat.data.similarity import jaccard, ngrams
 from kochat.text.unicode_form import prompt_key
 
 

@@ -37,6 +37,7 @@ def test_an_array_comes_apart_as_the_parser_reads_it(tmp_path_factory, values, i
     assert [row.place for row in found] == [f"record {index + 1}" for index in range(len(values))]
 
 
+@pytest.mark.slow
 def test_an_array_is_streamed(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", "[\n" + '{"prompt": "p"},\n' * 200_000)
     reading = read_records(path, PromptRecord)

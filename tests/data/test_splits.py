@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kochat.data.fixed_prompts import FIXED_PROMPTS
-from kochat.data.splits import NEAR_DUPLICATE, Guard, bucket, jaccard, ngrams
+from kochat.data.guard import Guard
+from kochat.data.similarity import NEAR_DUPLICATE, jaccard, ngrams
+from kochat.data.splits import bucket
 from kochat.text.unicode_form import prompt_key
 
 VALIDATION = [24, 30, 34, 59, 86]

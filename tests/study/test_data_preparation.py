@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from kochat.cleaning.cleaner import clean
 from kochat.errors import UserError
-from kochat.study.data_preparation import clean_command, prepare_raw, prepare_study
+from kochat.study.data_preparation import prepare_study
 from kochat.world.generator import write_sample
 
 
@@ -68,31 +67,3 @@ def test_data_from_elsewhere_is_never_written_over(tmp_path):
     (tmp_path / "own" / "v1" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="holds data from somewhere else"):
         prepare_study(tmp_path / "own", "sample", "tiny", 0)
-
-
-def test_clean_needs_to_know_what(tmp_path):
-    with pytest.raises(UserError, match=r"name the raw data's folder, or give --sample"):
-        prepare_raw(None, tmp_path / "v2", download=False, sample=False, seed=0)
-    assert prepare_raw(tmp_path / "v1", tmp_path / "v2", download=False, sample=False, seed=0) == tmp_path / "v1"
-
-
-def test_clean_command_is_clean(tmp_path):
-    write_sample(tmp_path / "v1", 0, "tiny")
-    clean(tmp_path / "v1", tmp_path / "plain")
-    report = clean_command(tmp_path / "v1", tmp_path / "v2", None, download=False, sample=False, seed=0)
-    assert digest(tmp_path / "v2") == digest(tmp_path / "plain")
-    assert report.files["kochatgpt_1_SFT.jsonl"].read == 400
-    (tmp_path / "bounds.yaml").write_text("max_completion: 30\n")
-    stricter = clean_command(tmp_path / "v1", tmp_path / "v3", tmp_path / "bounds.yaml", False, False, 0)
-    assert stricter.files["kochatgpt_1_SFT.jsonl"].kept < report.files["kochatgpt_1_SFT.jsonl"].kept
-
-
-def test_a_tokenizer_that_is_nowhere(tmp_path):
-    write_sample(tmp_path / "v1", 0, "tiny")
-    given = (tmp_path / "v1", tmp_path / "v2", None, False, False, 0, 1, None)
-    for source, message in (
-        ("./lost", "--tokenizer: no directory './lost'"),
-        ("no-such/hub-id", "--tokenizer: 'no-such/hub-id'"),
-    ):
-        with pytest.raises(UserError, match=message):
-            clean_command(*given, source)

@@ -54,7 +54,7 @@ class PreferenceDataModule(RowDataModule):
 
     def training_filter(self) -> TrainingFilter:
         """Return what decides the split of a training row; near copies of held-out preference prompts go too."""
-        return TrainingFilter(self.data_dir, self.raw, preferences=True)
+        return TrainingFilter(self.data_dir, raw=self.raw, preferences=True)
 
     def encoded_rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows of the training file, then those held out for test."""

@@ -7,6 +7,8 @@ from collections import Counter
 
 import numpy as np
 
+from kochat.cleaning.rule_kinds import Dirt, Part, TextRule, Thresholds, Words
+
 _TONE = re.compile("[ㄱ-ㅣ]")
 _SENTENCE_END = re.compile(r"[.!?。\n]+")
 _NOT_LETTER = re.compile(r"[\W_]+")
@@ -21,7 +23,7 @@ _SENTENCES, _SENTENCE_LETTERS = 4, 5
 _MOST_LETTERS = 20_000  # of a longer text its beginning is judged
 
 
-def repetition(text: str) -> str | None:
+def loop(text: str) -> str | None:
     """Return why `text` is a loop, or None.
 
     A loop is a unit of letters and digits (blanks and punctuation do not count, single jamo neither) that follows itself at
@@ -67,3 +69,20 @@ def _repeated_sentence(text: str) -> str | None:
     if share < _LOOP_SHARE:
         return None
     return f"sentences that come up to {max(repeated.values())} times, {share:.0%} of the letters"
+
+
+def problem(part: Part, thresholds: Thresholds) -> str | None:
+    """Judge any text."""
+    return loop(part.text)
+
+
+RULES = (
+    TextRule(
+        name="repetition",
+        order=330,
+        does="a loop: the same words five times and more, or one sentence over and over",
+        words=Words("되풀이", "repetition"),
+        problem=problem,
+        planted=(Dirt("repetition"),),
+    ),
+)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kochat.cleaning.rule_kinds import Dirt, Part, TextRule, Thresholds, Words
+
 # #주소# but not the hashtags #봄#여름#가을: those come in rows, each mark closing one tag and opening the next.
 _HASH = re.compile(r"#(@?[가-힣A-Za-z_]{1,12}\d{0,2})#")
 _HASHTAGS = re.compile(r"(?:#[^\s#]+){3,}")
@@ -25,7 +27,7 @@ _LONGEST = 1000
 _CODE = re.compile(r"```|[{};]\s*\n|\w\(\)|\bdef |\bprint\b|코드|변수|함수")
 
 
-def placeholder(text: str) -> str | None:
+def anonymised(text: str) -> str | None:
     """Return why `text` holds a placeholder, or None.
 
     Brackets to fill in ([이름], {회사명}) count in texts under 100 characters only: a letter with them is an answer. In a
@@ -37,3 +39,20 @@ def placeholder(text: str) -> str | None:
     if found is None and len(text) < _SHORT:
         found = _BRACKETS.search(text)
     return None if found is None else f"{found.group()!r} stands for a name or a number"
+
+
+def problem(part: Part, thresholds: Thresholds) -> str | None:
+    """Judge any text."""
+    return anonymised(part.text)
+
+
+RULES = (
+    TextRule(
+        name="placeholder",
+        order=340,
+        does="what an anonymiser left in place of a name or number: #이름#, name1, OOO님",
+        words=Words("익명 처리 자국(#이름# 등)", "placeholder (name1 and the like)"),
+        problem=problem,
+        planted=(Dirt("placeholder"),),
+    ),
+)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from kochat.cleaning.rule_kinds import Dirt, Part, TextRule, Thresholds, Words
+
 # ㅋㅋ, ㅎㅎ, ㅠㅠ, ㅜㅜ, ㅡㅡ and ㅇㅇ, ㄴㄴ, ㄷㄷ, ㄱㅅ are written language; a run of other single letters is not.
 # Nor is the alphabet said in its order.
 _TONE = re.compile("[ㅋㅎㅠㅜㅡ]+|([ㄱ-ㅎ]{1,2})\\1+|ㄱㄴㄷ[ㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ]*|ㅏㅑㅓ[ㅕㅗㅛㅜㅠㅡㅣ]*")
@@ -24,7 +26,7 @@ _JUNK_SHARE, _LEAST_JUNK, _LEAST_ALL_JUNK = 0.6, 6, 4
 _MOST_CHARACTERS = 20_000  # of a longer text its beginning is judged
 
 
-def noise(text: str) -> str | None:
+def gibberish(text: str) -> str | None:
     """Return why `text` is no language, or None."""
     text = text[:_MOST_CHARACTERS]
     visible = sum(not char.isspace() for char in text)
@@ -73,3 +75,20 @@ def _struck_keys(text: str) -> str | None:
     if junk >= enough and junk >= _JUNK_SHARE * visible and varied:
         return f"{junk} of {visible} characters are single jamo and symbols"
     return None
+
+
+def problem(part: Part, thresholds: Thresholds) -> str | None:
+    """Judge any text."""
+    return gibberish(part.text)
+
+
+RULES = (
+    TextRule(
+        name="noise",
+        order=310,
+        does="wrongly decoded bytes, syllables that no word has, keys struck at random",
+        words=Words("잡음", "noise"),
+        problem=problem,
+        planted=(Dirt("noise"),),
+    ),
+)

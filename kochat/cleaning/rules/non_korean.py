@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kochat.cleaning.rule_kinds import Dirt, Part, TextRule, Threshold, Thresholds, Words
+
 _HANGUL = re.compile("[가-힣ㄱ-ㅣ]")
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ÿ]+(?:['’][a-z]+)?")
@@ -63,3 +65,24 @@ def _is_prose(text: str, words: list[str]) -> bool:
     lower = sum(word.islower() for word in words)
     function = sum(word.lower() in _FUNCTION_WORDS for word in words)
     return lower * 2 > len(words) and function > 0
+
+
+def problem(part: Part, thresholds: Thresholds) -> str | None:
+    """Judge a prompt by itself, an answer beside its prompt, and any other text."""
+    if part.of == "prompt":
+        return foreign_prompt(part.text, thresholds[MIN_HANGUL])
+    return foreign(part.text, thresholds[MIN_HANGUL], part.prompt)
+
+
+MIN_HANGUL = "min_hangul"  # the share of Hangul among the letters below which prose is foreign
+RULES = (
+    TextRule(
+        name="non_korean",
+        order=320,
+        does="foreign prose where nobody asked for it; names, titles, code and formulas stay",
+        words=Words("한국어가 아닌 글", "not Korean"),
+        problem=problem,
+        thresholds=(Threshold(MIN_HANGUL, 0.1, "share"),),
+        planted=(Dirt("english_noise", Words("영어 잡음", "English noise")),),
+    ),
+)

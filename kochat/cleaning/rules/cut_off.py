@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kochat.cleaning.rule_kinds import Part, TextRule, Thresholds, Words
+
 _SENTENCE_END = re.compile(r"[.!?。…](?=\s|[\"'”’)]|$)|[다요까죠][.!?](?=\S)")
 _LAST_WORD = re.compile(r"[가-힣]+$")
 _FORMAL_END = re.compile(r"니다[.!?]")
@@ -21,7 +23,7 @@ _LEAST_LENGTH = 100
 _LEAST_SENTENCES = 2
 
 
-def cut_off(text: str) -> str | None:
+def broken_ending(text: str) -> str | None:
     """Return why `text` breaks off in mid-sentence, or None.
 
     Spoken language lacks full stops, and a list need not end with one. So only a text is judged that closes at least two
@@ -45,3 +47,19 @@ def _is_open(word: str, text: str, ends: int) -> bool:
     if _NOUN.search(word):
         return False
     return bool(_OPEN.search(word) or (formal and _OPEN_IN_WRITING.search(word)))
+
+
+def problem(part: Part, thresholds: Thresholds) -> str | None:
+    """Judge answers alone: a prompt may break off, and a corpus text is cut by whoever collected it."""
+    return broken_ending(part.text) if part.of == "completion" else None
+
+
+RULES = (
+    TextRule(
+        name="cut_off",
+        order=350,
+        does="an answer that breaks off in mid-sentence, where that is certain",
+        words=Words("끊긴 문장", "broken off"),
+        problem=problem,
+    ),
+)

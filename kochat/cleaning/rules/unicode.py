@@ -1,0 +1,17 @@
+"""Bring text to one Unicode form (NFC, never NFKC); the function stands in :mod:`kochat.text.unicode_form`, which models need too."""
+
+from __future__ import annotations
+
+from kochat.cleaning.rule_kinds import Dirt, EditRule, Words
+from kochat.text.unicode_form import normalise
+
+RULES = (
+    EditRule(
+        name="unicode",
+        order=110,
+        does="bring text to NFC, keep ㅋㅋ and ㅠㅠ, take out zero-width and control characters",
+        words=Words("유니코드 정규화", "Unicode form"),
+        edit=normalise,
+        planted=(Dirt("unicode"),),
+    ),
+)
