@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +20,7 @@ from kochat.data.files import TEST_FILE, remedy, sha256_of
 from kochat.data.fixed_prompts import FIXED_PROMPTS
 from kochat.data.heldout import FROZEN_VERSION, TrainingFilter, frozen_rows, validation_rows
 from kochat.data.manifest import verify
+from kochat.data.row_lengths import RowLengths
 from kochat.data.samplers import LengthBucketSampler
 from kochat.errors import UserError
 from kochat.text.tokenizer_identity import tokenizer_digest
@@ -31,24 +31,6 @@ ANSWER_FEATURES = Features(
     {"id": TEXT, "prompt": TEXT, "reference": TEXT, "kind": TEXT, "prompt_ids": IDS, "length": Value("int32")}
 )
 _CHUNK = 1000  # rows tokenised at once
-
-
-@dataclass(frozen=True)
-class RowLengths:
-    """The longest rows that a DataModule's settings allow, in tokens; None where they set no bound.
-
-    Args:
-        row: prompt and completion together.
-        prompt: a prompt with its template.
-    """
-
-    row: int | None = None
-    prompt: int | None = None
-
-    def with_answer(self, max_new_tokens: int, more: int = 0) -> dict[str, int]:
-        """Return the longest prompt with its answer and ``more`` tokens, under the fields that decide it; nothing without a bound."""
-        field = "data.max_prompt_length + model.max_new_tokens" + (f" + {more}" if more else "")
-        return {} if self.prompt is None else {field: self.prompt + max_new_tokens + more}
 
 
 class StageDataModule(L.LightningDataModule):

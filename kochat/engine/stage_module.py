@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from kochat.data.batches import PromptBatch
-from kochat.data.datamodule import RowLengths, StageDataModule
+from kochat.data.row_lengths import RowLengths, TokenisedData
 from kochat.engine.answering import AnsweredBatch, Answering
 from kochat.engine.inputs import Inputs
 from kochat.engine.memory_report import say_memory
@@ -77,7 +77,7 @@ class StageModule(L.LightningModule):
             self._tokenizer = load_tokenizer(folder)
         return self._tokenizer
 
-    def connect(self, data: StageDataModule) -> None:
+    def connect(self, data: TokenisedData) -> None:
         """Join the stage with its data, before a Trainer runs: the data gets the tokenizer, the stage learns how long rows may be."""
         data.connect(self.tokenizer)
         self.row_lengths = data.row_lengths

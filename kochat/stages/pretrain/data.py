@@ -13,10 +13,11 @@ from datasets import Features, Value
 from kochat.config_types import DataPath
 from kochat.data.collators import BlockCollator
 from kochat.data.data_options import DataOptions
-from kochat.data.datamodule import IDS, TEXT, RowLengths, StageDataModule, chunks
+from kochat.data.datamodule import IDS, TEXT, StageDataModule, chunks
 from kochat.data.encoding import encode_texts
 from kochat.data.files import CORPUS_FILE, with_compressed
 from kochat.data.records import CorpusRecord, read_records
+from kochat.data.row_lengths import RowLengths
 from kochat.errors import UserError
 
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
-from kochat.data.datamodule import StageDataModule
 from kochat.engine.language_model_module import LanguageModelModule
 from kochat.engine.optimizers import MuonWithAdamW, scheduled
 from kochat.engine.stage import Stage
@@ -16,6 +15,7 @@ from kochat.nn.exports import export_info, write_export
 from kochat.nn.roles import Role
 from kochat.nn.tokenizers import train_tokenizer
 from kochat.stages.pretrain import STAGE
+from kochat.stages.pretrain.data import CorpusDataModule
 from kochat.stages.pretrain.options import PretrainOptions
 
 
@@ -37,11 +37,11 @@ class PretrainModule(LanguageModelModule):
         source = self.options.tokenizer_source
         return {"model.tokenizer_source": source} if source else {}
 
-    def connect(self, data: StageDataModule) -> None:
+    def connect(self, data: CorpusDataModule) -> None:  # type: ignore[override]  # the only data with a corpus
         """Train the tokenizer on the corpus where none is given (the same on every rank), then join stage and data."""
         if self._tokenizer is None and self.start_folder() is None:
             data.check_files()
-            self._tokenizer = train_tokenizer(data.texts(), self.options.vocab_size)  # type: ignore[attr-defined]
+            self._tokenizer = train_tokenizer(data.texts(), self.options.vocab_size)
         super().connect(data)
 
     def configure_model(self) -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kochat.data.datamodule import RowLengths
+from kochat.data.row_lengths import RowLengths
 from kochat.errors import UserError
 from kochat.stages.ppo.module import PPOModule
 from tests.stages.harness import BatchData, prompt_batch, trainer, write_stage

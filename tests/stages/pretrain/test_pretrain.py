@@ -3,7 +3,7 @@
 import torch
 
 from kochat.data.batches import TextBatch
-from kochat.data.datamodule import RowLengths
+from kochat.data.row_lengths import RowLengths
 from kochat.nn.role_loading import HostPool
 from kochat.nn.tokenizers import load_tokenizer
 from kochat.stages.pretrain.module import PretrainModule
