@@ -11,9 +11,12 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
+from transformers.optimization import get_cosine_with_min_lr_schedule_with_warmup_lr_rate
 
 from kochat.engine.common_options import AdamWOptions
 from kochat.errors import UserError
+
+LAST_RATE = 0.1  # of the peak rate, at a run's last step
 
 
 def adamw(parameters: list[Any], weight_decay: float, *, fused: bool = True, **options: Any) -> torch.optim.AdamW:
@@ -47,7 +50,9 @@ def scheduled_adamw(
 def scheduled(trainer: L.Trainer, optimizer: torch.optim.Optimizer, warmup: float) -> OptimizerLRSchedulerConfig:
     """Give an optimizer linear warm-up over the share ``warmup`` of the run's steps, then cosine decay to a tenth."""
     total = max(1, planned_steps(trainer))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, warmup))
+    schedule = get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
+        optimizer, num_warmup_steps=max(1, round(warmup * total)), num_training_steps=total, min_lr_rate=LAST_RATE
+    )
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -63,15 +68,6 @@ def planned_steps(trainer: L.Trainer) -> int:
             "trainer.max_epochs=-1 leaves the schedule without an end; give trainer.max_steps or max_epochs too"
         )
     return int(steps)
-
-
-def warmup_cosine(step: int, total: int, warmup: float) -> float:
-    """Return the factor on the learning rate: 0 -> 1 over ``warmup * total`` steps, then a half cosine down to 0.1."""
-    warm_steps = max(1, round(warmup * total))
-    if step < warm_steps:
-        return (step + 1) / warm_steps
-    progress = min(1.0, (step - warm_steps) / max(1, total - warm_steps))
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
 
 
 class MuonWithAdamW(torch.optim.Optimizer):

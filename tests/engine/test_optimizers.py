@@ -1,11 +1,13 @@
 """Muon and AdamW as one optimizer: who gets which parameter, schedules reach both, state survives."""
 
 import copy
+import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from kochat.engine.optimizers import MuonWithAdamW, adamw, is_hidden_matrix
+from kochat.engine.optimizers import MuonWithAdamW, adamw, is_hidden_matrix, scheduled
 from kochat.nn.backbones import small_gpt2
 
 
@@ -70,3 +72,24 @@ def test_adamw_steps_as_the_plain_one(fused):
             weight.pow(3).sum().backward()
             optimizer.step()
     torch.testing.assert_close(*weights)
+
+
+def test_rates_rise_over_the_warm_up_and_fall_to_a_tenth_at_the_last_step():
+    """Twelve steps, a quarter of them warm-up: a third, two thirds, all of the peak, half a cosine, a tenth."""
+    trainer = SimpleNamespace(estimated_stepping_batches=12)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedule = scheduled(trainer, optimizer, 0.25)["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(12):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    falling = [2.0 * (0.1 + 0.9 * (1 + math.cos(math.pi * step / 9)) / 2) for step in range(1, 10)]
+    assert rates == pytest.approx([2 / 3, 4 / 3, 2.0, *falling])
+    assert rates[-1] == pytest.approx(0.2)
+
+
+def test_a_run_of_one_step_takes_it_at_the_full_rate():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    scheduled(SimpleNamespace(estimated_stepping_batches=1), optimizer, 0.03)
+    assert optimizer.param_groups[0]["lr"] == 2.0
