@@ -130,11 +130,10 @@ def _study_arguments(parser: Parser) -> None:
 
 def _study(options: argparse.Namespace) -> int:
     """Run every run of a study, score them on one test set, and write the report."""
-    from kochat.study.runner import run_study
+    from kochat.study.runner import StudyOptions, run_study
 
-    report = run_study(
-        options.config, options.logs_dir, options.raw, options.corpus, options.tokenizer, options.only, options.lang
-    )
+    names = ("config", "logs_dir", "raw", "corpus", "tokenizer", "only", "lang")
+    report = run_study(StudyOptions(**{name: getattr(options, name) for name in names}))
     print(f"kochat: {report}")
     return 0
 
@@ -142,13 +141,18 @@ def _study(options: argparse.Namespace) -> int:
 def _report_arguments(parser: Parser) -> None:
     parser.add_argument("study", type=Path, help="a study's folder, such as lightning_logs/quickstart")
     parser.add_argument("--lang", choices=("ko", "en"), default="ko", help="the report's language")
+    parser.add_argument(
+        "--stages", metavar="PACKAGE", action="append", default=[],
+        help="a package with a stage of your own, for its section (may be given several times)",
+    )  # fmt: skip
 
 
 def _report(options: argparse.Namespace) -> int:
     """Write report.html and report.md from a study's finished runs."""
-    from kochat.report.rendering import write_report
+    from kochat.stages import stages_by_name
+    from kochat.study.composing import write_report
 
-    print(f"kochat: {write_report(options.study, options.lang)}")
+    print(f"kochat: {write_report(options.study, options.lang, stages_by_name(options.stages))}")
     return 0
 
 

@@ -188,13 +188,13 @@ def test_wrong_study_files(capsys, tmp_path):
     plan = {
         "name": "trial",
         "data_dir": "x",
-        "baseline": "sft",
         "reward_model": "sft",
-        "final_ppo": "sft",
         "runs": runs,
     }
     path.write_text(yaml.safe_dump(plan | {"final_ppo": "ppo"}), encoding="utf-8")
-    assert "final_ppo: 'ppo' is none of the runs ['sft']" in refused(capsys, "study", "--config", path)
+    assert "final_ppo: is no key of a study any more" in refused(capsys, "study", "--config", path)
+    path.write_text(yaml.safe_dump(plan | {"reward_model": "ppo"}), encoding="utf-8")
+    assert "reward_model: 'ppo' is none of the runs ['sft']" in refused(capsys, "study", "--config", path)
     path.write_text(yaml.safe_dump(plan | {"bogus": 1}), encoding="utf-8")
     assert re.match(rf"{path}: bogus: ", refused(capsys, "study", "--config", path))
     path.write_text(yaml.safe_dump(plan), encoding="utf-8")

@@ -8,7 +8,7 @@ import yaml
 
 from kochat.lightning_cli import KochatCLI
 from kochat.study.plan import read_plan
-from kochat.study.runner import BaseSources, run_arguments
+from kochat.study.resolved_runs import run_arguments
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RUNS = sorted(CONFIGS.glob("*.yaml"))
@@ -98,12 +98,6 @@ def test_every_overlay_fits(path, overlay):
         assert cli.datamodule.options.version == given["data"]["init_args"]["version"]
 
 
-@pytest.fixture(autouse=True)
-def no_run_is_finished(monkeypatch):
-    """A run that takes another's steps would ask for its done.json."""
-    monkeypatch.setattr("kochat.study.runner.steps_taken", lambda *_: 7)
-
-
 def planned_runs():
     return [(path, run.name) for path in STUDIES for run in read_plan(path).runs]
 
@@ -112,7 +106,7 @@ def planned_runs():
 def test_every_run_of_a_study_instantiates(path, run_name, tmp_path):
     plan = read_plan(path)
     run = next(run for run in plan.runs if run.name == run_name)
-    cli = instantiate(*run_arguments(plan, run, tmp_path, BaseSources()))
+    cli = instantiate(*run_arguments(plan, run, plan.seed, tmp_path))
     assert cli.name == run_name
     assert cli.config[cli.subcommand].study == plan.name
     for key, value in run.set.items():
@@ -126,7 +120,7 @@ def test_a_study_gives_each_run_what_it_starts_from(path):
     plan = read_plan(path)
     names = [run.name for run in plan.runs]
     for position, run in enumerate(plan.runs):
-        cli = instantiate(*run_arguments(plan, run, Path("lightning_logs"), BaseSources()))
+        cli = instantiate(*run_arguments(plan, run, plan.seed, Path("lightning_logs")))
         for value in cli.model.sources().values():
             assert "/" in value or value in names[:position], f"{run.name} starts from {value}"
 

@@ -10,25 +10,25 @@ from collections.abc import Sequence
 from kochat.report.document import Comparison, Reply, SideBySide
 from kochat.report.study_files import FIXED_KIND, Answer
 from kochat.report.study_results import Run
-from kochat.report.words import Texts
+from kochat.report.study_view import StudyView
 from kochat.text.unicode_form import normalise
 
 FIXED_IN_SECTIONS = 4  # the comparison at the end shows all of them
 
 
 def side_by_side(
-    caption: str, runs: Sequence[Run], texts: Texts, fixed: int | None = FIXED_IN_SECTIONS, kinds: bool = True
+    view: StudyView, caption: str, runs: Sequence[Run], *, fixed: int | None = FIXED_IN_SECTIONS, kinds: bool = True
 ) -> SideBySide | None:
     """Lay the runs' answers side by side: up to `fixed` fixed prompts (None: all), with `kinds` one test prompt of each kind."""
     speaking = [run for run in runs if run.answers]
     if not speaking:
         return None
-    chosen = chosen_prompts(speaking[0].answers, fixed, kinds)
-    comparisons = [_comparison(prompt, speaking, texts) for prompt in chosen]
+    chosen = chosen_prompts(speaking[0].answers, fixed, kinds=kinds)
+    comparisons = [_comparison(view, prompt, speaking) for prompt in chosen]
     return SideBySide(caption, comparisons) if comparisons else None
 
 
-def chosen_prompts(answers: Sequence[Answer], fixed: int | None, kinds: bool) -> list[Answer]:
+def chosen_prompts(answers: Sequence[Answer], fixed: int | None, *, kinds: bool) -> list[Answer]:
     """Return the rows whose prompts are shown, in file order within fixed prompts, then the first of each kind."""
     chosen = [answer for answer in answers if answer.kind == FIXED_KIND][:fixed]
     if kinds:
@@ -40,9 +40,10 @@ def chosen_prompts(answers: Sequence[Answer], fixed: int | None, kinds: bool) ->
     return chosen
 
 
-def _comparison(shown: Answer, runs: Sequence[Run], texts: Texts) -> Comparison:
+def _comparison(view: StudyView, shown: Answer, runs: Sequence[Run]) -> Comparison:
+    texts = view.texts
     replies = [
-        Reply(texts.label(run), normalise(answer.answer), answer.verdict or "", texts.verdict(answer.verdict))
+        Reply(view.label(run), normalise(answer.answer), answer.verdict or "", texts.verdict(answer.verdict))
         for run in runs
         if (answer := run.answers_by_id.get(shown.id)) is not None
     ]

@@ -41,7 +41,7 @@ def draw_calibration(axes: Axes, curve: Calibration, colour: str, count: Callabl
     axes.set_ylim(-0.08, 1.04)
 
 
-def calibration_figure(curve: Calibration) -> Figure:
+def draw_calibration_figure(curve: Calibration) -> Figure:
     """Draw the curve as a figure of its own, in English; it is in no list of pyplot's, so nothing needs to be closed."""
     figure = Figure(figsize=(4.8, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -7,12 +7,13 @@ from typing import Any
 
 from kochat.report.document import Block, Cell, Paragraph, Table
 from kochat.report.study_files import CleaningSummary
-from kochat.report.study_results import StudyResults
+from kochat.report.study_view import StudyView
 from kochat.report.words import NOTHING, Texts, count
 
 
-def cleaning_blocks(results: StudyResults, texts: Texts) -> list[Block]:
+def cleaning_blocks(view: StudyView) -> list[Block]:
     """Return the tables of a study's cleaning; a sentence where no record of it was found."""
+    results, texts = view.results, view.texts
     blocks: list[Block | None] = []
     if results.cleaning is None:
         blocks.append(Paragraph(texts("data.no_summary")))
@@ -58,17 +59,13 @@ def dirt_table(scores: Mapping[str, Mapping[str, Any]], texts: Texts) -> Table:
         [Cell(rule_name(kind, texts)), *(Cell(_plain(values.get(name))) for name in quantities)]
         for kind, values in scores.items()
     ]
-    header = [texts("column.dirt"), *(_named("dirt", name, texts) for name in quantities)]
+    header = [texts("column.dirt"), *(texts.named("dirt", name) for name in quantities)]
     return Table(texts("caption.dirt"), header, rows)
 
 
 def rule_name(rule: str, texts: Texts) -> str:
     """Return a cleaning rule's name; a rule without one stands as it is."""
-    return _named("rule", rule, texts)
-
-
-def _named(group: str, name: str, texts: Texts) -> str:
-    return texts(f"{group}.{name}") if texts.has(f"{group}.{name}") else name
+    return texts.named("rule", rule)
 
 
 def _plain(value: Any) -> str:

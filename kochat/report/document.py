@@ -6,7 +6,7 @@ Blocks hold plain text. Escaping is the templates' affair, so nothing a model sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Glossary:
 
 @dataclass(frozen=True)
 class Reply:
-    """One variant's answer to a prompt, with the oracle's verdict as (key, word) where there is one."""
+    """One variant's answer to a prompt, with the judge's verdict as (key, word) where there is one."""
 
     label: str
     text: str
@@ -98,7 +98,7 @@ Block = Table | Figure | Paragraph | Bullets | Glossary | SideBySide
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of the report; `level` 2 is a chapter, 3 a part of one."""
+    """A titled part of the report; `level` 2 is a chapter, 3 a part of one. The document numbers it."""
 
     anchor: str
     title: str
@@ -108,15 +108,25 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """The whole report."""
+    """The whole report; `parts` have no numbers yet, `sections` have."""
 
     lang: str
     title: str
     subtitle: str
     labels: dict[str, str]  # the few words that the templates themselves need
-    sections: Sequence[Section]
+    parts: Sequence[Section]
+
+    @property
+    def sections(self) -> list[Section]:
+        """The parts with their numbers in their titles: 1. for a chapter, 1.1. for a part of it."""
+        numbered, chapter, part = [], 0, 0
+        for section in self.parts:
+            chapter, part = (chapter + 1, 0) if section.level == 2 else (chapter, part + 1)
+            number = f"{chapter}." if section.level == 2 else f"{chapter}.{part}."
+            numbered.append(replace(section, title=f"{number} {section.title}"))
+        return numbered
 
     @property
     def figures(self) -> list[Figure]:
         """Every plot of the document, in order."""
-        return [block for section in self.sections for block in section.blocks if isinstance(block, Figure)]
+        return [block for section in self.parts for block in section.blocks if isinstance(block, Figure)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ COLOURS = (
     "#56b4e9",
     "#7f7f7f",
 )  # Okabe & Ito 2008, told apart by all
+_LINE, _EXTRA = 96, 9  # Latin letters that the plot is wide; those that a legend's line and spacing take
 _INK = "#010203"  # stands for the page's text colour until the SVG is written
 
 _STYLE: Any = {  # rc keys are literal types to mypy
@@ -67,7 +69,22 @@ def legend(figure: Figure, axes: Axes) -> None:
     """Put one legend for all axes above the plot, entries well apart: Hangul is wider than it was measured."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), columnspacing=3.0)
+        columns = max(1, min(len(labels), 4, _LINE // (_EXTRA + max(map(_width, labels)))))
+        figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=3.0)
+
+
+def title(axes: Axes, text: str, panels: int) -> None:
+    """Write a panel's title, on as many lines as one of `panels` panels side by side has room for."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        lines = [*lines[:-1], longer] if not lines[-1] or _width(longer) <= _LINE // panels else [*lines, word]
+    axes.set_title("\n".join(lines))
+
+
+def _width(text: str) -> int:
+    """Return how wide a text is, in Latin letters; Hangul counts as two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def to_svg(figure: Figure, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Write a finished study's report: `report.html` (one file, opens offline) and `report.md` with `plots/*.svg` beside it."""
+"""Render a document and write it: `report.html` (one file, opens offline) and `report.md` with `plots/*.svg` beside it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,21 @@ from markupsafe import Markup
 
 from kochat.report.document import Document
 from kochat.report.drawing import standalone
-from kochat.report.sections import make_document
-from kochat.report.study_results import read_study
-from kochat.report.variant_records import make_records
-from kochat.report.words import Texts
+from kochat.storage import write_text
 
 # What Markdown or the HTML inside it would take as markup. An underscore inside a word is text, as in kl_coef.
 _MARKUP = re.compile(r"[\\`*\[\]<>&|~$#@]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=www)\.")
 
 
-def write_report(study_dir: Path, lang: str = "ko") -> Path:
-    """Write the report of the study in `study_dir` there and return the path of `report.html`.
-
-    Raises:
-        UserError: The folder is no study, a file in it is broken, or `lang` is neither ko nor en.
-    """
-    texts = Texts(lang)
-    results = read_study(Path(study_dir))
-    document = make_document(results, make_records(results), texts)
-    plots = results.folder / "plots"
+def write_document(document: Document, folder: Path) -> Path:
+    """Write a document into `folder`, its plots into `folder/plots`, and return the path of `report.html`."""
+    plots = folder / "plots"
     plots.mkdir(exist_ok=True)
     for figure in document.figures:
-        (plots / f"{figure.name}.svg").write_text(standalone(figure.svg), encoding="utf-8")
-    (results.folder / "report.md").write_text(to_markdown(document), encoding="utf-8")
-    path = results.folder / "report.html"
-    path.write_text(to_html(document), encoding="utf-8")
+        write_text(plots / f"{figure.name}.svg", standalone(figure.svg))
+    write_text(folder / "report.md", to_markdown(document))
+    path = folder / "report.html"
+    write_text(path, to_html(document))
     return path
 
 

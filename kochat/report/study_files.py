@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, Field, FiniteFloat, field_validator
+from pydantic import BaseModel, Field
 
 FIXED_KIND = "fixed"  # the report's own prompts: shown, never scored
-Stage = Literal["pretrain", "baseline", "sft", "rm", "ppo"]
 
 
 class RunEntry(BaseModel):
-    """One row of `study.json`'s `runs`."""
+    """One row of `study.json`'s `runs`: `factors` holds what the run was told, `sources` the runs that it starts from."""
 
     name: str
-    stage: Stage
-    version: str = "v2"
-    lora_rank: int | None = None
-    kl_coef: float | None = None
+    stage: str
+    package: str = ""
+    class_path: str = ""
     path: str
+    factors: dict[str, Any] = Field(default_factory=dict)
+    sources: dict[str, str] = Field(default_factory=dict)
+
+
+class StageEntry(BaseModel):
+    """A stage of the study: what it can do, and which factors tell its runs apart.
+
+    `tied` names, for a factor that only ever changes together with another one, that other factor.
+    """
+
+    name: str
+    package: str = ""
+    answers: bool = True
+    compared: bool = True
+    varying: list[str] = Field(default_factory=list)
+    tied: dict[str, str] = Field(default_factory=dict)
+
+
+class ContrastEntry(BaseModel):
+    """What is compared: groups of one stage's runs that differ in the factor `vary` alone, or a `chain` of runs.
+
+    `tied` names the factors that change together with `vary`, so that no comparison can separate them.
+    """
+
+    name: str | None = None
+    vary: str | None = None
+    stage: str | None = None
+    groups: list[list[str]] = Field(default_factory=list)
+    tied: list[str] = Field(default_factory=list)
+    chain: list[str] = Field(default_factory=list)
 
 
 class TestSet(BaseModel):
@@ -37,17 +65,17 @@ class DataEntry(BaseModel):
 
 
 class StudyFile(BaseModel):
-    """The content of `study.json`."""
+    """The content of `study.json`: `factors` maps each factor to its config key, `stages` stand in the report's order."""
 
     name: str
     created: str = ""
-    final_ppo: str | None = None
-    final_sft: str | None = None
-    baseline: str | None = "baseline"
     reward_model: str | None = None
     environment: dict[str, Any] = Field(default_factory=dict)
     data: DataEntry = Field(default_factory=DataEntry)
     test_set: TestSet = Field(default_factory=TestSet)
+    factors: dict[str, str]
+    stages: list[StageEntry]
+    contrasts: list[ContrastEntry]
     runs: list[RunEntry]
 
 
@@ -91,7 +119,7 @@ class Answer(BaseModel):
 
     @property
     def verdict(self) -> str | None:
-        """The oracle's verdict: correct, wrong, abstained, malformed, or None where no oracle knows."""
+        """The judge's verdict: correct, wrong, abstained, malformed, or None where no judge knows."""
         verdict = self.scores.get("verdict")
         return verdict if isinstance(verdict, str) else None
 
@@ -99,33 +127,6 @@ class Answer(BaseModel):
         """Return a numeric score, or None where it is absent or not finite."""
         value = self.scores.get(name)
         return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-class RankedScores(BaseModel):
-    """A reward model's scores of one record's three completions, best to worst; the texts may be absent."""
-
-    id: str
-    prompt: str = ""
-    completions: list[str] = Field(default_factory=list)
-    scores: list[FiniteFloat] = Field(min_length=3, max_length=3)
-
-    @field_validator("completions")
-    @classmethod
-    def _three_or_none(cls, completions: list[str]) -> list[str]:
-        if len(completions) not in (0, 3):
-            raise ValueError(f"{len(completions)} completions for three scores")
-        return completions
-
-
-class ExportStatistics(BaseModel):
-    """By what a reward model's scores are centred, from its export's `kochat.json`; that of another stage has neither."""
-
-    reward_mean: FiniteFloat | None = None
-    reward_std: Annotated[FiniteFloat, Field(gt=0)] | None = None
-
-    def centre(self, score: float) -> float:
-        """Return a raw score with 0 at the mean of the demonstrations and the held-out spread as its unit."""
-        return (score - (self.reward_mean or 0.0)) / (self.reward_std or 1.0)
 
 
 class Parameters(BaseModel):

@@ -1,61 +1,54 @@
-"""Read a finished study's folder: `study.json`, the runs' folders, their curves and their answers.
-
-Everything in the folder is data written by this package's runner, yet it is checked on the way in: a broken file is a
-`UserError` that names file and line. A run that is not there, or not finished, is no error; it is listed in
-`StudyResults.missing` and the report says so.
-"""
+"""A study's finished runs, read from its folder, in the order in which the report shows them."""
 
 from __future__ import annotations
 
 import csv
-import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
-
-import yaml
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from kochat.errors import UserError
-from kochat.report.study_files import (
-    FIXED_KIND,
-    Answer,
-    CleaningSummary,
-    Done,
-    ExportStatistics,
-    RankedScores,
-    RunEntry,
-    Stage,
-    StudyFile,
-)
-from kochat.runs import DONE_FILE, EXPORT_DIR
+from kochat.report.record_files import read_record, read_records
+from kochat.report.study_files import FIXED_KIND, Answer, CleaningSummary, Done, RunEntry, StageEntry, StudyFile
+from kochat.runs import DONE_FILE
 
 STUDY_FILE = "study.json"
-EXPORT_INFO = Path(EXPORT_DIR, "kochat.json")  # as `models.export` names it, which would load peft to write a report
-ANSWERING_STAGES = ("baseline", "sft", "ppo")
+DATA = "data"  # the factor that the chapter on data cleaning is about
+REFERENCES = {DATA: "v2"}  # values that labels leave out, because they are the ordinary ones
 
 Series = list[tuple[int, float]]
-Record = TypeVar("Record", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: what it was, its last metrics, its curves and what it said."""
+    """A finished run: what it was, its last metrics, its curves and what it said.
+
+    Args:
+        entry: its row in ``study.json``.
+        done: its ``done.json``.
+        home: its folder, where a stage's section finds the files of its own.
+        curves: logged metric -> (step, value) pairs.
+        answers: its answers to the test prompts and the fixed prompts.
+    """
 
     entry: RunEntry
     done: Done
+    home: Path = Path()
     curves: dict[str, Series] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
-    ranked: list[RankedScores] = field(default_factory=list)
-    statistics: ExportStatistics | None = None
-    seed: int | None = None
 
     @property
     def name(self) -> str:
         """The run's name, unique in its study."""
         return self.entry.name
+
+    @property
+    def stage(self) -> str:
+        """The name of the run's stage."""
+        return self.entry.stage
 
     def curve(self, metric: str) -> Series:
         """Return (optimizer step, value) pairs of a logged metric in the order of logging; empty when never logged."""
@@ -87,45 +80,53 @@ class StudyResults:
     missing: list[RunEntry]
     cleaning: CleaningSummary | None
 
-    def of(self, stage: Stage, version: str | None = None) -> list[Run]:
-        """Return the finished runs of a stage (and a data version), by LoRA rank, then KL coefficient."""
-        found = [run for run in self.runs.values() if run.entry.stage == stage and version in (None, run.entry.version)]
-        return sorted(found, key=lambda run: (run.entry.lora_rank or 0, run.entry.kl_coef or 0.0))
+    def of(self, stage: str) -> list[Run]:
+        """Return the finished runs of a stage, by the values of their factors in the order of `study.json`."""
+        return sorted((run for run in self.runs.values() if run.stage == stage), key=self._place)
+
+    def main(self, stage: str) -> list[Run]:
+        """Return the runs that a stage's chapter compares: those on the reference data, or all where there are none."""
+        runs = self.of(stage)
+        return [run for run in runs if run.entry.factors.get(DATA) in (None, REFERENCES[DATA])] or runs
 
     @property
-    def answering(self) -> list[Run]:
-        """The finished runs that answer prompts: baseline, SFT and PPO, in the order of training."""
-        runs = [run for stage in ANSWERING_STAGES for run in self.of(stage)]  # type: ignore[arg-type]
-        return sorted(runs, key=lambda run: (ANSWERING_STAGES.index(run.entry.stage), run.entry.version != "v2"))
+    def stages(self) -> dict[str, StageEntry]:
+        """The study's stages by name, in the report's order."""
+        return {stage.name: stage for stage in self.study.stages}
 
     @property
-    def baseline(self) -> Run | None:
-        """The untuned base model's run, or None."""
-        return self.runs.get(self.study.baseline or "")
+    def compared(self) -> list[Run]:
+        """The finished runs whose answers are compared, by stage; within one the reference data first."""
+        stages = [stage.name for stage in self.study.stages if stage.answers and stage.compared]
+        return [
+            run
+            for stage in stages
+            for run in sorted(
+                self.of(stage), key=lambda run: run.entry.factors.get(DATA) not in (None, REFERENCES[DATA])
+            )
+        ]
 
-    @property
-    def final_ppo(self) -> Run | None:
-        """The PPO run that the study names as its result, or None."""
-        return self.runs.get(self.study.final_ppo or "")
+    def origins(self, runs: Sequence[Run]) -> list[Run]:
+        """Return the compared runs that ``runs`` start from, each once."""
+        compared = {run.name: run for run in self.compared}
+        names = dict.fromkeys(name for run in runs for name in run.entry.sources.values())
+        return [compared[name] for name in names if name in compared]
 
-    @property
-    def final_sft(self) -> Run | None:
-        """The SFT run that the final PPO started from: the named one, else of its rank and version, else of the highest rank."""
-        if self.study.final_sft:
-            return self.runs.get(self.study.final_sft)
-        goal = self.final_ppo.entry if self.final_ppo else None
-        candidates = self.of("sft", goal.version if goal else "v2")
-        same_rank = [run for run in candidates if goal and run.entry.lora_rank == goal.lora_rank]
-        return (same_rank or candidates or [None])[-1]  # type: ignore[list-item]
+    def finished(self, names: Sequence[str]) -> list[Run]:
+        """Return the finished ones of the named runs, in the given order."""
+        return [self.runs[name] for name in names if name in self.runs]
 
-    def version_pairs(self, stage: Stage) -> list[tuple[Run, Run]]:
-        """Return (v1, v2) pairs of runs that differ in the data version alone."""
+    def _place(self, run: Run) -> list[Any]:
+        return [value_order(run.entry.factors.get(name)) for name in self.study.factors]
 
-        def setting(run: Run) -> tuple[int | None, float | None]:
-            return run.entry.lora_rank, run.entry.kl_coef
 
-        cleaned = {setting(run): run for run in self.of(stage, "v2")}
-        return [(run, cleaned[setting(run)]) for run in self.of(stage, "v1") if setting(run) in cleaned]
+def value_order(value: Any) -> tuple[int, float, str]:
+    """Return a sort key for a factor's values: none first, then numbers by size, then words."""
+    if value is None:
+        return 0, 0.0, ""
+    if isinstance(value, (int, float)):
+        return 1, float(value), ""
+    return 2, 0.0, str(value)
 
 
 def read_study(folder: Path) -> StudyResults:
@@ -133,7 +134,7 @@ def read_study(folder: Path) -> StudyResults:
     path = folder / STUDY_FILE
     if not path.is_file():
         raise UserError(f"{folder}: no study here ({STUDY_FILE} is missing); give the folder that `kochat study` wrote")
-    study = _parse(StudyFile, path, path.read_text(encoding="utf-8"))
+    study = read_record(StudyFile, path)
     finished = {
         entry.name: _read_run(folder, entry) for entry in study.runs if (folder / entry.path / DONE_FILE).is_file()
     }
@@ -143,17 +144,13 @@ def read_study(folder: Path) -> StudyResults:
 
 def _read_run(folder: Path, entry: RunEntry) -> Run:
     home = folder / entry.path
-    done = _parse(Done, home / DONE_FILE, (home / DONE_FILE).read_text(encoding="utf-8"))
     scored = home / "scored.jsonl"
-    answers = scored if scored.is_file() else home / "samples.jsonl"
     return Run(
         entry=entry,
-        done=done,
+        done=read_record(Done, home / DONE_FILE),
+        home=home,
         curves=_read_curves(home / "metrics.csv"),
-        answers=_read_lines(Answer, answers),
-        ranked=_read_lines(RankedScores, home / "rm_scores.jsonl"),
-        statistics=_read_statistics(home / EXPORT_INFO, done),
-        seed=done.seed if done.seed is not None else _read_seed(home / "config.yaml"),
+        answers=read_records(Answer, scored if scored.is_file() else home / "samples.jsonl"),
     )
 
 
@@ -161,23 +158,7 @@ def _read_cleaning(folder: Path, summary: str | None) -> CleaningSummary | None:
     """Read what cleaning wrote down; None when the study names no summary or it is gone."""
     if summary is None or not (folder / summary).is_file():
         return None
-    return _parse(CleaningSummary, folder / summary, (folder / summary).read_text(encoding="utf-8"))
-
-
-def _read_statistics(path: Path, done: Done) -> ExportStatistics | None:
-    """Read by what a reward model's scores are centred: from its export, else from what was logged; None where neither says."""
-    logged = {name: done.metrics.get(f"rm/{name}") for name in ExportStatistics.model_fields}
-    text = path.read_text(encoding="utf-8") if path.is_file() else json.dumps(logged)
-    statistics = _parse(ExportStatistics, path if path.is_file() else path.parents[1] / DONE_FILE, text)
-    return None if statistics.reward_mean is None or statistics.reward_std is None else statistics
-
-
-def _read_lines(model: type[Record], path: Path) -> list[Record]:
-    """Read one record a line; an absent file gives no records."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: an answer may hold U+2028
-    return [_parse(model, path, line, number) for number, line in enumerate(lines, 1) if line.strip()]
+    return read_record(CleaningSummary, folder / summary)
 
 
 def _read_curves(path: Path) -> dict[str, Series]:
@@ -201,25 +182,3 @@ def _number(cell: object) -> float | None:
     except (TypeError, ValueError):
         return None
     return value if math.isfinite(value) else None
-
-
-def _read_seed(path: Path) -> int | None:
-    """Read `seed_everything` from a run's config, None where it says nothing."""
-    if not path.is_file():
-        return None
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
-        return None  # the seed is a courtesy; the run itself is fine
-    seed = config.get("seed_everything") if isinstance(config, dict) else None
-    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
-
-
-def _parse(model: type[Record], path: Path, text: str, line: int | None = None) -> Record:
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"{path}:{line}" if line else str(path)
-        what = ".".join(str(part) for part in first["loc"]) or "JSON"
-        raise UserError(f"{where}: {what}: {first['msg']}; run `kochat study` again to rewrite it") from None

@@ -1,4 +1,4 @@
-"""The report's tables, each a function from results to a `Table`, or None where there is nothing to show."""
+"""The report's tables, each a function from a study's view to a `Table`, or None where there is nothing to show."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from kochat.report.document import Cell, Table
-from kochat.report.study_results import Run, StudyResults
-from kochat.report.variant_records import Records
-from kochat.report.words import NOTHING, Texts, count
+from kochat.report.run_labels import stage_word
+from kochat.report.study_results import Run
+from kochat.report.study_view import Contrast, StudyView
+from kochat.report.words import NOTHING, Texts, count, factor_value
 
 SCORES = ("bleu", "rouge_l", "chrf")
 LEGACY = ("legacy_bleu", "legacy_rouge_l")
@@ -16,26 +17,29 @@ FACTS = ("accuracy", "hallucination")
 _CONTRASTED = (*SCORES, "reward", *FACTS)
 
 
-def runs_table(results: StudyResults, texts: Texts) -> Table:
-    """List every run of the study, missing ones included, with its settings, size, time and seed."""
+def runs_table(view: StudyView) -> Table:
+    """List every run of the study, missing ones included, with its factors, size and time."""
+    texts, study = view.texts, view.results.study
+    factors = [name for name in study.factors if any(entry.factors.get(name) is not None for entry in study.runs)]
     rows = []
-    for entry in results.study.runs:
-        run = results.runs.get(entry.name)
+    for entry in study.runs:
+        run = view.results.runs.get(entry.name)
         rows.append(
             [
                 Cell(entry.name),
-                Cell(texts(f"stage.{entry.stage}")),
-                Cell(entry.version),
-                Cell(NOTHING if entry.lora_rank is None else str(entry.lora_rank)),
-                Cell(NOTHING if entry.kl_coef is None else f"{entry.kl_coef:g}"),
+                Cell(stage_word(entry.stage, texts)),
+                *(Cell(factor_value(entry.factors.get(name)), entry.name, f"factor:{name}") for name in factors),
                 Cell(count(run.done.parameters.trainable) if run else NOTHING, entry.name, "trainable"),
                 Cell(texts.duration(run.done.seconds) if run else NOTHING, entry.name, "seconds"),
-                Cell(NOTHING if run is None or run.seed is None else str(run.seed)),
                 Cell(texts("state.finished" if run else "state.missing")),
             ]
         )
-    header = _header(texts, "run", "stage", "version", "rank", "kl_coef", "trainable", "seconds", "seed", "state")
-    return Table(texts("caption.runs"), header, rows, text_columns=3)
+    header = [
+        *_header(texts, "run", "stage"),
+        *(texts.named("column", name) for name in factors),
+        *_header(texts, "trainable", "seconds", "state"),
+    ]
+    return Table(texts("caption.runs"), header, rows, text_columns=2)
 
 
 def pairs_table(caption: str, header: Sequence[str], pairs: dict[str, Any]) -> Table | None:
@@ -44,96 +48,101 @@ def pairs_table(caption: str, header: Sequence[str], pairs: dict[str, Any]) -> T
     return Table(caption, header, rows) if rows else None
 
 
-def variants_table(
-    caption: str, runs: Sequence[Run], metrics: Sequence[str], records: Records, texts: Texts
-) -> Table | None:
+def variants_table(view: StudyView, caption: str, runs: Sequence[Run], metrics: Sequence[str]) -> Table | None:
     """Show one row per answering run and one column per metric; metrics that no run has are left out."""
-    shown = [metric for metric in metrics if any(variant_text(run, metric, records, texts) != NOTHING for run in runs)]
+    shown = [metric for metric in metrics if any(variant_text(view, run, metric) != NOTHING for run in runs)]
     if not runs or not shown:
         return None
-    rows = [
-        [Cell(texts.label(run)), *(Cell(variant_text(run, m, records, texts), run.name, m) for m in shown)]
-        for run in runs
-    ]
-    return Table(caption, [texts("column.variant"), *map(texts.metric, shown)], rows)
+    rows = [[Cell(view.label(run)), *(Cell(variant_text(view, run, m), run.name, m) for m in shown)] for run in runs]
+    return Table(caption, [view.texts("column.variant"), *map(view.texts.metric, shown)], rows)
 
 
-def variant_text(run: Run, metric: str, records: Records, texts: Texts) -> str:
-    """Write one number of an answering run: the only place where tables get it from."""
+def variant_text(view: StudyView, run: Run, metric: str) -> str:
+    """Write one number of a run: the only place where tables get it from."""
     if metric == "trainable":
         return count(run.done.parameters.trainable)
     if metric == "seconds":
-        return texts.duration(run.done.seconds)
+        return view.texts.duration(run.done.seconds)
     if metric == "val_loss":
-        return texts.number(metric, run.last(f"{run.entry.stage}/val_loss"))
-    return texts.number(metric, records.variants[run.name].get(metric))
+        return view.texts.number(metric, run.last(f"{run.stage}/val_loss"))
+    record = view.records.get(run.name)
+    return NOTHING if record is None else view.texts.number(metric, record.get(metric))
 
 
-def versions_table(results: StudyResults, records: Records, texts: Texts) -> Table | None:
-    """Compare v1 with v2 for SFT and PPO, metric by metric, with the paired difference where it has an interval."""
+def versions_table(view: StudyView, contrasts: Sequence[Contrast]) -> Table | None:
+    """Compare two versions of the data, metric by metric, with the paired difference where it has an interval."""
     rows = []
-    for old, new in [*results.version_pairs("sft"), *results.version_pairs("ppo")]:
+    for new, old in (pair for contrast in contrasts for pair in contrast.pairs if pair[0].name in view.records):
         for metric in (*SCORES, *LEGACY, "reward", *FACTS):
-            before, after = (variant_text(run, metric, records, texts) for run in (old, new))
+            before, after = (variant_text(view, run, metric) for run in (old, new))
             if (before, after) != (NOTHING, NOTHING):
                 cells = [Cell(before, old.name, metric), Cell(after, new.name, metric)]
-                rows.append(
-                    [
-                        Cell(texts.label(new)),
-                        Cell(texts.metric(metric)),
-                        *cells,
-                        difference_cell(new, old, metric, records, texts),
-                    ]
-                )
-    header = [*_header(texts, "variant", "metric"), "v1", "v2", texts("column.difference")]
-    return Table(texts("caption.versions"), header, rows, text_columns=2) if rows else None
+                difference = difference_cell(view, new, old, metric)
+                rows.append([Cell(view.label(new)), Cell(view.texts.metric(metric)), *cells, difference])
+    versions = _versions(contrasts)
+    names = [version or view.texts("column.before_after") for version in versions]
+    change = view.texts("column.change", old=names[0], new=names[1])
+    header = [*_header(view.texts, "variant", "metric"), *names, change]
+    return Table(view.texts("caption.versions"), header, rows, text_columns=2) if rows else None
 
 
-def budget_table(results: StudyResults, texts: Texts) -> Table | None:
-    """Show how long the runs of each v1-v2 pair were trained: optimizer steps, tokens seen, seed."""
-    pairs = [pair for stage in ("sft", "rm", "ppo") for pair in results.version_pairs(stage)]
+def budget_table(view: StudyView, contrasts: Sequence[Contrast], factor: str) -> Table | None:
+    """Show how long the runs of the contrasts were trained: optimizer steps, tokens seen, seed."""
     rows = []
-    for run in (run for pair in pairs for run in pair):
-        seed = NOTHING if run.seed is None else str(run.seed)
+    for run in (run for contrast in contrasts for group in contrast.groups for run in group):
+        seed = NOTHING if run.done.seed is None else str(run.done.seed)
         numbers = [NOTHING if n is None else count(n) for n in (run.done.steps, run.done.tokens)]
-        rows.append([Cell(texts.label(run)), Cell(run.entry.version), *map(Cell, numbers), Cell(seed)])
-    header = _header(texts, "variant", "version", "steps", "tokens", "seed")
-    return Table(texts("caption.budget"), header, rows, text_columns=2) if rows else None
+        value = factor_value(run.entry.factors.get(factor))
+        rows.append([Cell(view.label(run)), Cell(value), *map(Cell, numbers), Cell(seed)])
+    header = _header(view.texts, "variant", factor, "steps", "tokens", "seed")
+    return Table(view.texts("caption.budget"), header, rows, text_columns=2) if rows else None
 
 
-def difference_cell(run: Run, against: Run, metric: str, records: Records, texts: Texts) -> Cell:
+def difference_cell(view: StudyView, run: Run, against: Run, metric: str) -> Cell:
     """Write the paired difference of two runs with its 95% interval, a dash where it was not measured."""
-    interval = records.variants[run.name].difference(records.variants[against.name], metric)
-    return Cell(NOTHING if interval is None else texts.interval(metric, interval, signed=True))
+    interval = view.records[run.name].difference(view.records[against.name], metric)
+    return Cell(NOTHING if interval is None else view.texts.interval(metric, interval, signed=True))
 
 
-def differences_table(contrasts: Sequence[tuple[Run, Run]], records: Records, texts: Texts) -> Table | None:
-    """Show paired differences of the headline contrasts with their 95% intervals."""
+def differences_table(view: StudyView, caption: str, pairs: Sequence[tuple[Run, Run]]) -> Table | None:
+    """Show the paired differences of (run, against) pairs with their 95% intervals, a column a pair."""
+    known = [(run, against) for run, against in pairs if {run.name, against.name} <= view.records.keys()]
     rows = []
     for metric in _CONTRASTED:
-        cells = [difference_cell(run, against, metric, records, texts) for run, against in contrasts]
+        cells = [difference_cell(view, run, against, metric) for run, against in known]
         if any(cell.text != NOTHING for cell in cells):
-            rows.append([Cell(texts.metric(metric)), *cells])
-    names = [texts("contrast", a=texts.label(run), b=texts.label(against)) for run, against in contrasts]
-    return Table(texts("caption.differences"), [texts("column.metric"), *names], rows) if rows else None
+            rows.append([Cell(view.texts.metric(metric)), *cells])
+    names = [view.texts("contrast", a=view.label(run), b=view.label(against)) for run, against in known]
+    return Table(caption, [view.texts("column.metric"), *names], rows) if rows else None
 
 
-def kinds_table(runs: Sequence[Run], records: Records, texts: Texts) -> Table | None:
-    """Show the final metrics by kind of test prompt."""
+def kinds_table(view: StudyView, runs: Sequence[Run]) -> Table | None:
+    """Show the scores of runs by kind of test prompt."""
     metrics = (*SCORES, "reward", *FACTS)
+    texts, records = view.texts, view.records
     rows = []
-    for kind in dict.fromkeys(kind for run in runs for kind in records.variants[run.name].by_kind):
+    for kind in dict.fromkeys(kind for run in runs for kind in records[run.name].by_kind):
         for run in runs:
-            part = records.variants[run.name].by_kind.get(kind)
+            part = records[run.name].by_kind.get(kind)
             if part is not None:
                 cells = [Cell(texts.number(m, part.values.get(m)), run.name, f"{m}@{kind}") for m in metrics]
-                rows.append([Cell(texts.kind(kind)), Cell(texts.label(run)), Cell(count(part.n)), *cells])
+                rows.append([Cell(texts.kind(kind)), Cell(view.label(run)), Cell(count(part.n)), *cells])
     header = [*_header(texts, "kind", "variant", "n"), *map(texts.metric, metrics)]
     return Table(texts("caption.kinds"), header, rows, text_columns=2) if rows else None
 
 
+def _versions(contrasts: Sequence[Contrast]) -> list[str]:
+    """Return the two values that all pairs of the contrasts compare, (old, new); empty words where they are not the same in all."""
+    found = {
+        tuple(factor_value(run.entry.factors.get(contrast.entry.vary or "")) for run in (old, new))
+        for contrast in contrasts
+        for new, old in contrast.pairs
+    }
+    return list(found.pop()) if len(found) == 1 else ["", ""]
+
+
 def _header(texts: Texts, *columns: str) -> list[str]:
-    return [texts(f"column.{column}") for column in columns]
+    return [texts.named("column", column) for column in columns]
 
 
 def _plain(value: Any) -> str:

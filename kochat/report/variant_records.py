@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from kochat.metrics.intervals import Interval, paired_interval
-from kochat.report.reward_records import RewardRecord, reward_record
 from kochat.report.study_files import Answer
 from kochat.report.study_results import Run, StudyResults
 from kochat.report.text_scores import CORPUS_SCORES, MEAN_SCORES, TextScores, corpus_difference, score_texts
@@ -32,7 +31,7 @@ class Part:
 
     @property
     def n_judged(self) -> int:
-        """The number of answers with a verdict: those to questions that the oracle knows."""
+        """The number of answers with a verdict: those to questions that the judge knows."""
         return sum(self.verdicts.values())
 
 
@@ -60,20 +59,9 @@ class VariantRecord:
         return paired_interval(self.per_prompt[metric], other.per_prompt[metric])
 
 
-@dataclass(frozen=True)
-class Records:
-    """All records of a study, by run name."""
-
-    variants: Mapping[str, VariantRecord]
-    rewards: Mapping[str, RewardRecord]
-
-
-def make_records(results: StudyResults) -> Records:
-    """Compute the record of every finished run that answered prompts or scored preferences."""
-    return Records(
-        variants={run.name: variant_record(run) for run in results.answering},
-        rewards={run.name: reward_record(run.ranked, run.statistics) for run in results.of("rm") if run.ranked},
-    )
+def make_records(results: StudyResults) -> dict[str, VariantRecord]:
+    """Compute the record of every finished run whose answers are compared, by name."""
+    return {run.name: variant_record(run) for run in results.compared}
 
 
 def variant_record(run: Run) -> VariantRecord:
@@ -87,7 +75,7 @@ def variant_record(run: Run) -> VariantRecord:
     per_prompt |= {share: {row.id: float(row.verdict == word) for row in judged} for share, word in _SHARES.items()}
 
     whole = _part(answers, per_prompt, texts)
-    kl = run.last("ppo/val_kl")
+    kl = run.last(f"{run.stage}/val_kl")
     if kl is not None:
         whole = Part({**whole.values, "kl": kl}, whole.verdicts, whole.n)
     kinds = dict.fromkeys(row.kind for row in answers)

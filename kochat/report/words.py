@@ -1,18 +1,21 @@
-"""The report's words in Korean and English, read from `texts/LANG.yaml`, and how numbers are written.
+"""The report's words in Korean and English, and how numbers are written.
 
-A text is a template for `kochat.text.particles.fill`: `{name}` takes a word, `{name:은/는}` the word and the right particle.
+The words stand in ``texts/LANG.yaml``, and those of a stage in its own folder's ``LANG.yaml``. A text is a template for
+`kochat.text.particles.fill`: `{name}` takes a word, `{name:은/는}` the word and the right particle.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import yaml
 
 from kochat.errors import UserError
 from kochat.metrics.intervals import Interval
-from kochat.report.study_results import Run
 from kochat.text.particles import fill
 
 LANGUAGES = ("ko", "en")
@@ -23,13 +26,23 @@ _DECIMALS = {"length": 1} | dict.fromkeys(("bleu", "rouge_l", "chrf", "legacy_bl
 
 
 class Texts:
-    """The report's words in one language."""
+    """The report's words in one language.
 
-    def __init__(self, lang: str) -> None:
+    Args:
+        lang: ko or en.
+        packages: stages whose words are read too, as packages.
+
+    Raises:
+        UserError: for another language, or where two packages give different words to one key.
+    """
+
+    def __init__(self, lang: str, packages: Sequence[str] = ()) -> None:
         if lang not in LANGUAGES:
             raise UserError(f"--lang {lang!r}: the report is written in {' or '.join(LANGUAGES)}; use one of them")
         self.lang = lang
-        self._texts = read_texts(lang)
+        self._texts = dict(read_texts(lang))
+        for package in packages:
+            self._add(package)
 
     def __call__(self, key: str, **words: object) -> str:
         """Return the text `key` with its words filled in; KeyError for an unknown key."""
@@ -39,31 +52,29 @@ class Texts:
         """Tell whether there is a text `key`."""
         return key in self._texts
 
-    def label(self, run: Run) -> str:
-        """Name a run as readers know it: stage, LoRA rank or KL coefficient, and v1 where it is not the cleaned data."""
-        entry = run.entry
-        stage = self(f"stage.{entry.stage}")
-        setting = ""
-        if entry.stage == "ppo" and entry.kl_coef is not None:
-            setting = self("label.kl", kl=f"{entry.kl_coef:g}")
-        elif entry.stage in ("sft", "rm") and entry.lora_rank is not None:
-            setting = self("label.rank" if entry.lora_rank else "label.full", rank=entry.lora_rank)
-        version = entry.version if entry.version != "v2" and entry.stage in ("sft", "rm", "ppo") else ""
-        return " ".join(part for part in (stage, setting, version) if part)
+    def named(self, group: str, name: str) -> str:
+        """Return the text `group.name`, or `name` itself where there is none."""
+        return self(f"{group}.{name}") if self.has(f"{group}.{name}") else name
 
     def metric(self, metric: str) -> str:
         """Return a metric's name."""
-        return self(f"metric.{metric}")
+        return self.named("metric", metric)
 
     def kind(self, kind: str) -> str:
         """Return the name of a kind of test prompt; a kind without a name stands as it is."""
-        return self(f"kind.{kind}") if self.has(f"kind.{kind}") else kind
+        return self.named("kind", kind)
 
     def verdict(self, verdict: str | None) -> str:
-        """Return the word for the oracle's verdict, empty for none."""
+        """Return the word for the judge's verdict, empty for none."""
         return self(f"verdict.{verdict}") if verdict and self.has(f"verdict.{verdict}") else ""
 
-    def number(self, metric: str, value: float | None, signed: bool = False) -> str:
+    def factor(self, name: str, value: Any) -> str:
+        """Say a factor's value so that it is understood alone: `rank 16`, `learning_rate 0.001`."""
+        written = factor_value(value)
+        key = next((key for key in (f"factor.{name}.{written}", f"factor.{name}") if self.has(key)), "factor")
+        return self(key, name=name, value=written)
+
+    def number(self, metric: str, value: float | None, *, signed: bool = False) -> str:
         """Write a metric's value, the same wherever it stands; `signed` marks a difference (percentage points for shares)."""
         if value is None:
             return NOTHING
@@ -73,9 +84,10 @@ class Texts:
             return self("points", value=share) if signed else share + "%"
         return f"{value:{sign}.{_DECIMALS.get(metric, 3)}f}"
 
-    def interval(self, metric: str, interval: Interval, signed: bool = False) -> str:
+    def interval(self, metric: str, interval: Interval, *, signed: bool = False) -> str:
         """Write a value with its interval: 0.123 (0.100, 0.146)."""
-        value, low, high = (self.number(metric, x, signed) for x in (interval.value, interval.low, interval.high))
+        bounds = (interval.value, interval.low, interval.high)
+        value, low, high = (self.number(metric, x, signed=signed) for x in bounds)
         return f"{value} ({low}, {high})"
 
     def duration(self, seconds: float | None) -> str:
@@ -87,14 +99,39 @@ class Texts:
             return self("seconds", s=whole)
         return self("minutes", m=whole // 60, s=whole % 60)
 
+    def _add(self, package: str) -> None:
+        words = read_texts(self.lang, package)
+        for key in words.keys() & self._texts.keys():
+            if words[key] != self._texts[key]:
+                raise UserError(
+                    f"{package}: {self.lang}.yaml: {key!r} has other words in the report already; give it another name"
+                )
+        self._texts |= words
+
 
 @cache
-def read_texts(lang: str) -> dict[str, str]:
-    """Read one language's texts: a flat mapping of keys to templates."""
-    source = files("kochat.report") / "texts" / f"{lang}.yaml"
-    return {str(key): str(text).strip() for key, text in yaml.safe_load(source.read_text(encoding="utf-8")).items()}
+def read_texts(lang: str, package: str | None = None) -> dict[str, str]:
+    """Read the texts of one language, a flat mapping of keys to templates: the report's, or a stage's (none where it has no file)."""
+    source = files("kochat.report") / "texts" if package is None else files(package)
+    path = source / f"{lang}.yaml"
+    if package is not None and not path.is_file():
+        return {}
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    return {str(key): str(text).strip() for key, text in content.items()}
 
 
 def count(value: int | None) -> str:
     """Write a count with thousands separated."""
     return NOTHING if value is None else f"{value:,}"
+
+
+def factor_value(value: Any) -> str:
+    """Write a factor's value, numbers with all the digits that tell them from others."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,16 +1,28 @@
-"""A study's YAML: which runs there are, on which data, and what they are compared with."""
+"""A study's YAML: which runs there are, on which data, in which factors they differ, and what is compared."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kochat.errors import UserError
 
 SAMPLE = "sample"
+DEFAULT_FACTORS = {
+    "rank": "model.init_args.lora.rank",
+    "kl_coef": "model.init_args.kl_coef",
+    "data": "data.init_args.version",
+    "seed": "seed_everything",
+}
+_GONE = {
+    "baseline": "the baseline is found by its stage; a chain in `contrasts` says what follows it",
+    "final_ppo": "give the runs of the final comparison as a chain in `contrasts`: [{chain: [baseline, sft_lora16, ppo_kl01]}]",
+}
 
 
 class PlannedRun(BaseModel):
@@ -24,16 +36,44 @@ class PlannedRun(BaseModel):
         command: fit, or test for a baseline that is not trained.
         steps_of: an earlier run whose optimizer steps this one takes too, so that the two differ in their data and not in how long
             they were trained: v1 has more rows than v2.
+        per_seed: whether the study's seeds multiply this run; null asks its stage.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str = Field(pattern=r"^[\w.-]+$")
     config: Path
     overlays: tuple[Path, ...] = ()
     set: dict[str, Any] = Field(default_factory=dict)
     command: str = "fit"
     steps_of: str | None = None
+    per_seed: bool | None = None
+
+
+class PlannedContrast(BaseModel):
+    """What is compared: all runs that differ in the factor ``vary`` alone, or a ``chain`` of runs, each with the one before it.
+
+    Args:
+        vary: a factor's name.
+        stage: the stage whose runs are compared; null takes every stage in which the factor varies.
+        chain: names of runs, the first one first.
+        name: a title for the report.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vary: str | None = None
+    stage: str | None = None
+    chain: tuple[str, ...] = ()
+    name: str | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> PlannedContrast:
+        if (self.vary is None) == (not self.chain) or (self.chain and self.stage is not None):
+            raise ValueError("a contrast is {vary: FACTOR}, {vary: FACTOR, stage: STAGE} or {chain: [RUN, RUN]}")
+        if len(self.chain) == 1:
+            raise ValueError("chain: a chain needs two runs or more")
+        return self
 
 
 class StudyPlan(BaseModel):
@@ -45,10 +85,13 @@ class StudyPlan(BaseModel):
         corpus: text to pretrain on; null takes the raw folder's corpus.jsonl; --corpus takes its place.
         data_dir: where v1/ and v2/ are written, relative to the working directory.
         sample_size: size of the embedded world's files.
-        baseline: the run that shows the untrained base.
         reward_model: the run that scores every variant's answers.
-        final_ppo: the PPO run of the final table.
-        seed: seed of the runs and of the embedded world.
+        factors: what runs may differ in: a name and the config key that holds its value, for each. They are added to rank, kl_coef,
+            data and seed; one whose key is given here under another name has that name.
+        contrasts: what the report compares; null compares every factor that varies, stage by stage, and the last run with what it
+            starts from.
+        seed: seed of the embedded world, and of the runs where there are no `seeds`.
+        seeds: seeds of the runs. With several, a run NAME of a stage that is repeated for every seed becomes NAME_seed0, NAME_seed1 ...
         precision: the trainer's precision for all runs; auto takes bf16-mixed where the hardware multiplies bf16.
         runs: the runs, in the order of their dependencies.
     """
@@ -60,25 +103,52 @@ class StudyPlan(BaseModel):
     corpus: Path | None = None
     data_dir: Path
     sample_size: str = "quickstart"
-    baseline: str
     reward_model: str
-    final_ppo: str
+    factors: dict[str, str] = Field(default_factory=lambda: dict(DEFAULT_FACTORS))
+    contrasts: tuple[PlannedContrast, ...] | None = None
     seed: int = 0
+    seeds: tuple[int, ...] = ()
     precision: str = "32-true"
     runs: tuple[PlannedRun, ...] = Field(min_length=1)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds of the runs: `seeds`, or `seed` alone."""
+        return self.seeds or (self.seed,)
+
+    @field_validator("factors")
+    @classmethod
+    def _with_defaults(cls, factors: dict[str, str]) -> dict[str, str]:
+        if twice := _twice(factors.values()):
+            raise ValueError(f"two factors have the key {twice[0]!r}; give each its own")
+        usual = {name: key for name, key in DEFAULT_FACTORS.items() if key not in factors.values()}
+        return {name: key for name, key in usual.items() if name not in factors} | factors
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gone(cls, content: Any) -> Any:
+        for key, instead in _GONE.items():
+            if isinstance(content, dict) and key in content:
+                raise ValueError(f"{key}: is no key of a study any more; {instead}")
+        return content
 
     @model_validator(mode="after")
     def _names_are_runs(self) -> StudyPlan:
         names = [run.name for run in self.runs]
-        if len(set(names)) < len(names):
-            raise ValueError(f"run names stand twice: {sorted({n for n in names if names.count(n) > 1})}")
-        for field in ("baseline", "reward_model", "final_ppo"):
-            if getattr(self, field) not in names:
-                raise ValueError(f"{field}: {getattr(self, field)!r} is none of the runs {names}")
+        if twice := _twice(names):
+            raise ValueError(f"run names stand twice: {twice}")
+        if twice := _twice(self.seeds):
+            raise ValueError(f"seeds: stand twice: {twice}")
+        if self.reward_model not in names:
+            raise ValueError(f"reward_model: {self.reward_model!r} is none of the runs {names}")
         for place, run in enumerate(self.runs):
             if run.steps_of is not None and run.steps_of not in names[:place]:
                 raise ValueError(f"{run.name}: steps_of: {run.steps_of!r} is none of the runs before it")
         return self
+
+
+def _twice(values: Iterable[Any]) -> list[Any]:
+    return sorted(value for value, times in Counter(values).items() if times > 1)
 
 
 def read_plan(path: Path) -> StudyPlan:

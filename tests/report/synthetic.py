@@ -8,6 +8,10 @@ import random
 from pathlib import Path
 from typing import Any
 
+from kochat.report.study_results import read_study
+from kochat.report.study_view import StageView, StudyView, view_study
+from kochat.report.words import Texts
+
 NASTY = '<script>alert("x")</script> | ``` **굵게** [링크](http://a.kr)\n# 제목 & <b> ㅋㅋㅋ \\| {{ 7*7 }}'
 CITIES = ["프랑스", "포르투갈", "일본", "페루", "케냐", "몽골", "헝가리", "칠레"]
 CAPITALS = ["파리", "리스본", "도쿄", "리마", "나이로비", "울란바토르", "부다페스트", "산티아고"]
@@ -39,17 +43,64 @@ DIRT = {
 # share of correct answers and of wrong ones, mean reward, by stage
 QUALITY = {"baseline": (0.02, 0.30, -1.5), "sft": (0.60, 0.30, 0.4), "ppo": (0.62, 0.28, 1.2)}
 
+
+def _run(
+    name: str, stage: str, rank: int | None = None, kl_coef: float | None = None, data: str = "v2"
+) -> dict[str, Any]:
+    return {"name": name, "stage": stage, "factors": {"rank": rank, "kl_coef": kl_coef, "data": data, "seed": 42}}
+
+
 RUNS: list[dict[str, Any]] = [
-    {"name": "base", "stage": "pretrain", "version": "v2", "lora_rank": None, "kl_coef": None},
-    {"name": "baseline", "stage": "baseline", "version": "v2", "lora_rank": None, "kl_coef": None},
-    *({"name": f"sft_lora{r}", "stage": "sft", "version": "v2", "lora_rank": r, "kl_coef": None} for r in (0, 8, 16)),
-    *({"name": f"rm_lora{r}", "stage": "rm", "version": "v2", "lora_rank": r, "kl_coef": None} for r in (0, 8, 16)),
-    {"name": "ppo_kl01", "stage": "ppo", "version": "v2", "lora_rank": 16, "kl_coef": 0.1},
-    {"name": "ppo_kl05", "stage": "ppo", "version": "v2", "lora_rank": 16, "kl_coef": 0.5},
-    {"name": "sft_lora16_v1", "stage": "sft", "version": "v1", "lora_rank": 16, "kl_coef": None},
-    {"name": "rm_lora16_v1", "stage": "rm", "version": "v1", "lora_rank": 16, "kl_coef": None},
-    {"name": "ppo_kl01_v1", "stage": "ppo", "version": "v1", "lora_rank": 16, "kl_coef": 0.1},
+    _run("base", "pretrain"),
+    _run("baseline", "baseline"),
+    *(_run(f"sft_lora{rank}", "sft", rank) for rank in (0, 8, 16)),
+    *(_run(f"rm_lora{rank}", "rm", rank) for rank in (0, 8, 16)),
+    _run("ppo_kl01", "ppo", 16, 0.1) | {"sources": {"policy": "sft_lora16", "reward_model": "rm_lora16"}},
+    _run("ppo_kl05", "ppo", 16, 0.5) | {"sources": {"policy": "sft_lora16", "reward_model": "rm_lora16"}},
+    _run("sft_lora16_v1", "sft", 16, data="v1"),
+    _run("rm_lora16_v1", "rm", 16, data="v1"),
+    _run("ppo_kl01_v1", "ppo", 16, 0.1, "v1")
+    | {"sources": {"policy": "sft_lora16_v1", "reward_model": "rm_lora16_v1"}},
 ]
+STAGES = [
+    {"name": "pretrain", "package": "kochat.stages.pretrain", "compared": False},
+    {"name": "baseline", "package": "kochat.stages.baseline"},
+    {"name": "sft", "package": "kochat.stages.sft", "varying": ["rank", "data"]},
+    {
+        "name": "rm",
+        "package": "kochat.stages.reward_model",
+        "answers": False,
+        "compared": False,
+        "varying": ["rank", "data"],
+    },
+    {"name": "ppo", "package": "kochat.stages.ppo", "varying": ["kl_coef", "data"]},
+]
+CONTRASTS = [
+    {"vary": "data", "stage": "sft", "groups": [["sft_lora16_v1", "sft_lora16"]]},
+    {"vary": "data", "stage": "rm", "groups": [["rm_lora16_v1", "rm_lora16"]]},
+    {"vary": "data", "stage": "ppo", "groups": [["ppo_kl01_v1", "ppo_kl01"]]},
+    {"vary": "rank", "stage": "sft", "groups": [["sft_lora0", "sft_lora8", "sft_lora16"]]},
+    {"vary": "rank", "stage": "rm", "groups": [["rm_lora0", "rm_lora8", "rm_lora16"]]},
+    {"vary": "kl_coef", "stage": "ppo", "groups": [["ppo_kl01", "ppo_kl05"]]},
+    {"chain": ["baseline", "sft_lora16", "ppo_kl01"]},
+]
+FACTORS = {
+    "rank": "model.init_args.lora.rank",
+    "kl_coef": "model.init_args.kl_coef",
+    "data": "data.init_args.version",
+    "seed": "seed_everything",
+}
+PACKAGES = [stage["package"] for stage in STAGES]
+
+
+def read_view(folder: Path, lang: str = "en") -> StudyView:
+    """Read a study for the report, with the words of kochat's stages."""
+    return view_study(read_study(folder), Texts(lang, PACKAGES))
+
+
+def stage_of(view: StudyView, name: str) -> StageView:
+    """Return what a stage's section is made from."""
+    return StageView(view, view.results.stages[name])
 
 
 def write_study(folder: Path, without: frozenset[str] = frozenset(), prompts: int = 48) -> Path:
@@ -71,8 +122,6 @@ def _study(runs: list[dict[str, Any]], prompts: int) -> dict[str, Any]:
     return {
         "name": "quickstart",
         "created": "2026-11-22T13:00:00+00:00",
-        "final_ppo": "ppo_kl01",
-        "baseline": "baseline",
         "reward_model": "rm_lora16",
         "environment": {"python": "3.11.9", "torch": "2.13.0", "cpu": "2 cores"},
         "data": {"summary": "summary.json", "dirt_scores": DIRT},
@@ -80,13 +129,15 @@ def _study(runs: list[dict[str, Any]], prompts: int) -> dict[str, Any]:
             "size": prompts,
             "kinds": {"trained": prompts // 3, "corpus_only": prompts // 3, "talk": prompts // 3},
         },
+        "factors": FACTORS,
+        "stages": STAGES,
+        "contrasts": CONTRASTS,
         "runs": runs,
     }
 
 
 def _write_run(home: Path, run: dict[str, Any], rng: random.Random, prompts: int) -> None:
     stage = run["stage"]
-    (home / "config.yaml").write_text("seed_everything: 42\n", encoding="utf-8")
     _write_curves(home / "metrics.csv", stage, run, rng)
     if stage in QUALITY:
         rows = [_answer(index, stage, rng) for index in range(prompts)]
@@ -136,7 +187,7 @@ def _write_curves(path: Path, stage: str, run: dict[str, Any], rng: random.Rando
                 row |= {"rm/accuracy": 0.6 + step / 1000, "rm/margin": step / 200}
             rows.append(row)
     if stage == "ppo":
-        pull = 1 / (1 + 4 * run["kl_coef"])
+        pull = 1 / (1 + 4 * run["factors"]["kl_coef"])
         for rollout in range(24):
             rows.append(
                 {
@@ -158,13 +209,13 @@ def _write_curves(path: Path, stage: str, run: dict[str, Any], rng: random.Rando
 
 
 def _done(run: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-    trainable = {None: 1_750_000, 0: 1_750_000, 8: 98_304, 16: 196_608}[run["lora_rank"]]
+    trainable = {None: 1_750_000, 0: 1_750_000, 8: 98_304, 16: 196_608}[run["factors"]["rank"]]
     metrics = {f"{run['stage']}/val_loss": 1.0 + rng.random()}
     if run["stage"] == "ppo":
-        metrics = {"ppo/val_kl": 1.5 / (1 + 4 * run["kl_coef"]), "ppo/response_length": 15.2}
+        metrics = {"ppo/val_kl": 1.5 / (1 + 4 * run["factors"]["kl_coef"]), "ppo/response_length": 15.2}
     return {
-        "stage": run["stage"], "name": run["name"], "seconds": 20 + 30 * rng.random(), "metrics": metrics,
-        "steps": 375, "tokens": 41_000 if run["version"] == "v1" else 43_500,
+        "stage": run["stage"], "name": run["name"], "seconds": 20 + 30 * rng.random(), "metrics": metrics, "seed": 42,
+        "steps": 375, "tokens": 41_000 if run["factors"]["data"] == "v1" else 43_500,
         "parameters": {"total": 1_750_000, "trainable": trainable},
     }  # fmt: skip
 

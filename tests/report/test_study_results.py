@@ -3,7 +3,7 @@ import json
 import pytest
 
 from kochat.errors import UserError
-from kochat.report.study_results import read_study
+from kochat.report.study_results import read_study, value_order
 from tests.report.synthetic import write_study
 
 
@@ -12,13 +12,13 @@ def folder(tmp_path):
     return write_study(tmp_path, prompts=6)
 
 
-def test_finished_runs_are_read_by_stage_rank_and_version(folder):
+def test_finished_runs_are_read_by_stage_and_factors(folder):
     results = read_study(folder)
-    assert [run.name for run in results.of("sft", "v2")] == ["sft_lora0", "sft_lora8", "sft_lora16"]
-    assert [run.name for run in results.of("ppo", "v2")] == ["ppo_kl01", "ppo_kl05"]
+    assert [run.name for run in results.main("sft")] == ["sft_lora0", "sft_lora8", "sft_lora16"]
+    assert [run.name for run in results.main("ppo")] == ["ppo_kl01", "ppo_kl05"]
     assert results.missing == []
     assert results.runs["sft_lora8"].done.parameters.trainable == 98_304
-    assert results.runs["sft_lora8"].seed == 42
+    assert results.runs["sft_lora8"].done.seed == 42
 
 
 def test_a_run_without_done_json_is_missing_though_its_files_are_there(tmp_path):
@@ -27,24 +27,37 @@ def test_a_run_without_done_json_is_missing_though_its_files_are_there(tmp_path)
     assert [entry.name for entry in results.missing] == ["ppo_kl05"]
 
 
-def test_versions_pair_runs_that_differ_in_data_alone(folder):
+def test_a_chapter_leaves_other_data_to_the_chapter_on_data(folder):
     results = read_study(folder)
-    assert [(a.name, b.name) for a, b in results.version_pairs("sft")] == [("sft_lora16_v1", "sft_lora16")]
-    assert [(a.name, b.name) for a, b in results.version_pairs("ppo")] == [("ppo_kl01_v1", "ppo_kl01")]
+    assert [run.name for run in results.of("sft")][-1:] == ["sft_lora16"]
+    assert "sft_lora16_v1" in {run.name for run in results.of("sft")}
+    assert "sft_lora16_v1" not in {run.name for run in results.main("sft")}
+    for run in results.study.runs:
+        run.factors["data"] = "v1"
+    assert len(results.main("sft")) == 4
 
 
-def test_final_sft_is_of_the_final_ppos_rank_unless_named(folder):
-    assert read_study(folder).final_sft.name == "sft_lora16"
-    _edit(folder / "study.json", lambda study: study.update(final_sft="sft_lora8"))
-    assert read_study(folder).final_sft.name == "sft_lora8"
+def test_compared_runs_stand_by_stage_with_the_reference_data_first(folder):
+    names = [run.name for run in read_study(folder).compared]
+    assert names == [
+        "baseline", "sft_lora0", "sft_lora8", "sft_lora16", "sft_lora16_v1", "ppo_kl01", "ppo_kl05", "ppo_kl01_v1",
+    ]  # fmt: skip
 
 
-def test_final_sft_without_a_rank_to_go_by_is_the_highest(folder):
-    _edit(
-        folder / "study.json",
-        lambda study: [run.update(lora_rank=None) for run in study["runs"] if run["stage"] == "ppo"],
-    )
-    assert read_study(folder).final_sft.name == "sft_lora16"
+def test_origins_are_the_compared_runs_that_others_start_from(folder):
+    results = read_study(folder)
+    assert [run.name for run in results.origins(results.main("ppo"))] == ["sft_lora16"]
+    assert results.origins(results.main("sft")) == []
+
+
+def test_values_are_ordered_as_numbers(folder):
+    assert sorted(["b", 16, None, 8, 0.5, "a"], key=value_order) == [None, 0.5, 8, 16, "a", "b"]
+
+
+def test_a_study_of_the_old_form_is_to_be_written_again(folder):
+    _edit(folder / "study.json", lambda study: study.pop("factors"))
+    with pytest.raises(UserError, match=r"study\.json: factors: Field required; run `kochat study` again"):
+        read_study(folder)
 
 
 def test_curves_skip_empty_and_non_finite_cells(folder):

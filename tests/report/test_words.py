@@ -4,23 +4,31 @@ import pytest
 
 from kochat.errors import UserError
 from kochat.metrics.intervals import Interval
-from kochat.report.study_files import Done, RunEntry
-from kochat.report.study_results import Run
 from kochat.report.words import Texts, count, read_texts
+from kochat.stages import BUILT_IN
 
 
 def words(text):
     return set(re.findall(r"\{(\w+)", text))
 
 
-def test_both_languages_have_the_same_texts_with_the_same_words():
-    korean, english = read_texts("ko"), read_texts("en")
-    assert set(korean) == set(english)
+@pytest.mark.parametrize("package", [None, *BUILT_IN])
+def test_both_languages_have_the_same_texts_with_the_same_words(package):
+    korean, english = read_texts("ko", package), read_texts("en", package)
+    assert set(korean) == set(english) != set()
     assert {key for key in korean if words(korean[key]) != words(english[key])} == set()
+    assert [key for key, text in english.items() if re.search("[가-힣]", text)] == []
 
 
-def test_english_texts_hold_no_hangul():
-    assert [key for key, text in read_texts("en").items() if re.search("[가-힣]", text)] == []
+def test_a_stage_may_not_change_the_reports_words(tmp_path, monkeypatch):
+    folder = tmp_path / "rude_stage"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("", encoding="utf-8")
+    (folder / "en.yaml").write_text('metric.bleu: "Magic"\n', encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"rude_stage: en\.yaml: 'metric.bleu' has other words in the report already"):
+        Texts("en", ["rude_stage"])
+    assert Texts("ko", ["rude_stage"]).metric("bleu") == "BLEU"  # no ko.yaml, no words
 
 
 def test_an_unknown_language_is_the_users_error():
@@ -29,22 +37,21 @@ def test_an_unknown_language_is_the_users_error():
 
 
 @pytest.mark.parametrize(
-    ("entry", "korean", "english"),
+    ("name", "value", "korean", "english"),
     [
-        ({"stage": "baseline"}, "기준 모델", "Baseline"),
-        ({"stage": "sft", "lora_rank": 8}, "SFT rank 8", "SFT rank 8"),
-        ({"stage": "sft", "lora_rank": 0}, "SFT rank 0(전체 학습)", "SFT rank 0 (full)"),
-        (
-            {"stage": "ppo", "lora_rank": 16, "kl_coef": 0.5, "version": "v1"},
-            "PPO kl_coef 0.5 v1",
-            "PPO kl_coef 0.5 v1",
-        ),
+        ("rank", 16, "rank 16", "rank 16"),
+        ("rank", 0, "rank 0(전체 학습)", "rank 0 (full)"),
+        ("kl_coef", 0.1, "kl_coef 0.1", "kl_coef 0.1"),
+        ("data", "v1", "v1", "v1"),
+        ("seed", 1, "시드 1", "seed 1"),
+        ("learning_rate", 1e-3, "learning_rate 0.001", "learning_rate 0.001"),
+        ("learning_rate", 0.0010000001, "learning_rate 0.0010000001", "learning_rate 0.0010000001"),
+        ("scale", True, "scale true", "scale true"),
+        ("targets", ["c_fc"], 'targets ["c_fc"]', 'targets ["c_fc"]'),
     ],
 )
-def test_labels_say_what_differs(entry, korean, english):
-    run = Run(entry=RunEntry(name="x", path="x", **entry), done=Done())
-    assert Texts("ko").label(run) == korean
-    assert Texts("en").label(run) == english
+def test_a_factors_value_is_said_in_words(name, value, korean, english):
+    assert (Texts("ko").factor(name, value), Texts("en").factor(name, value)) == (korean, english)
 
 
 def test_numbers_are_written_one_way():

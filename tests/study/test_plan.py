@@ -17,9 +17,7 @@ RUNS = [
 PLAN = {
     "name": "trial",
     "data_dir": "data/x",
-    "baseline": "plain",
     "reward_model": "rm",
-    "final_ppo": "ppo",
     "runs": RUNS,
 }
 
@@ -49,7 +47,26 @@ def test_what_is_left_out_has_a_default(tmp_path):
     plan = read_plan(written(tmp_path))
     assert (plan.raw, plan.corpus, plan.sample_size, plan.seed) == ("sample", None, "quickstart", 0)
     assert [run.command for run in plan.runs] == ["fit", "test", "fit", "fit"]
+    assert (plan.all_seeds, plan.contrasts) == ((0,), None)
+    assert plan.factors == {
+        "rank": "model.init_args.lora.rank",
+        "kl_coef": "model.init_args.kl_coef",
+        "data": "data.init_args.version",
+        "seed": "seed_everything",
+    }
+    assert [run.per_seed for run in plan.runs] == [None] * 4
     assert plan.runs[2].set == {"model.init_args.margin": 0.5}
+
+
+def test_factors_are_added_to_the_usual_ones(tmp_path):
+    plan = read_plan(written(tmp_path, factors={"lr": "model.init_args.learning_rate", "repeat": "seed_everything"}))
+    assert plan.factors == {
+        "rank": "model.init_args.lora.rank",
+        "kl_coef": "model.init_args.kl_coef",
+        "data": "data.init_args.version",
+        "lr": "model.init_args.learning_rate",
+        "repeat": "seed_everything",
+    }
 
 
 @pytest.mark.parametrize(
@@ -58,6 +75,14 @@ def test_what_is_left_out_has_a_default(tmp_path):
         ({"reward_model": "lost"}, r"reward_model: 'lost' is none of the runs \['base', 'plain', 'rm', 'ppo'\]"),
         ({"runs": [*RUNS, RUNS[0]]}, r"run names stand twice: \['base'\]"),
         ({"runs": [RUNS[0] | {"steps_of": "ppo"}, *RUNS[1:]]}, r"base: steps_of: 'ppo' is none of the runs before it"),
+        ({"final_ppo": "ppo"}, r"final_ppo: is no key of a study any more; .*`contrasts`: \[\{chain: "),
+        ({"baseline": "plain"}, r"baseline: is no key of a study any more; .*`contrasts`"),
+        ({"contrasts": [{"vary": "rank", "chain": ["base", "rm"]}]}, r"contrasts\.0: .*a contrast is \{vary: FACTOR\}"),
+        ({"contrasts": [{"stage": "sft"}]}, r"contrasts\.0: .*a contrast is \{vary: FACTOR\}"),
+        ({"contrasts": [{"chain": ["base"]}]}, r"contrasts\.0: .*a chain needs two runs"),
+        ({"contrasts": [{"varies": "rank"}]}, r"contrasts\.0\.varies: Extra inputs"),
+        ({"factors": {"a": "x.y", "b": "x.y"}}, r"factors: .*two factors have the key 'x\.y'"),
+        ({"seeds": [0, 1, 0]}, r"seeds: stand twice: \[0\]"),
         ({"runs": []}, r"trial\.yaml: runs: "),
         ({"name": "../out"}, r"trial\.yaml: name: "),
         ({"sead": 1}, r"trial\.yaml: sead: Extra inputs"),

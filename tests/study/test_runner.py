@@ -1,23 +1,32 @@
-"""Running a study: each run's command line, what describes it, and a whole small study that repeats nothing."""
+"""Running a study: each run's command line, its seeds, and a whole small study that repeats nothing."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
-import yaml
 
+from kochat.config_types import ModelSource
 from kochat.errors import UserError
-from kochat.study import runner
+from kochat.lightning_cli import parse_run
+from kochat.study import resolved_runs, runner
 from kochat.study.plan import PlannedRun, StudyPlan, read_plan
-from kochat.study.runner import BaseSources, describe, run_arguments, run_study
+from kochat.study.resolved_runs import resolve_runs, run_arguments
+from kochat.study.resolved_study import resolve_study
+from kochat.study.runner import StudyOptions, late_arguments, run_study
+from tests.study.small_study import CONFIGS, small_run, write_plan
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+LOGS = Path("logs")
+FIVE = ("pretrain", "baseline", "sft_lora16", "rm_lora16", "ppo_kl01")
 
 
 def plan_of(*runs, **changes):
-    fields = {"name": "trial", "data_dir": Path("data/x"), "seed": 3, "runs": runs}
-    fields |= dict.fromkeys(("baseline", "reward_model", "final_ppo"), runs[0].name)
+    fields = {"name": "trial", "data_dir": Path("data/x"), "seed": 3, "runs": runs, "reward_model": runs[0].name}
     return StudyPlan(**(fields | changes))
+
+
+def five(folder, **changes):
+    return write_plan(folder, [small_run(stem) for stem in FIVE], **changes)
 
 
 def after(args, option):
@@ -30,7 +39,7 @@ def test_a_runs_command_line():
     run = PlannedRun(
         name="ppo_a", config=CONFIGS / "ppo_kl01.yaml", overlays=(Path("/a.yaml"), Path("/b.yaml")), set=values
     )
-    args = run_arguments(plan_of(run), run, Path("logs"), BaseSources(Path("corpus.jsonl")))
+    args = run_arguments(plan_of(run), run, 3, LOGS)
     assert args[0] == "fit"
     assert after(args, "--config") == [str(CONFIGS / "ppo_kl01.yaml"), "/a.yaml", "/b.yaml"]
     for option, value in {
@@ -46,68 +55,91 @@ def test_a_runs_command_line():
         "trainer.gradient_clip_val": "null",
     }.items():
         assert after(args, f"--{option}") == [value], option
-    assert "--data.init_args.path" not in args  # the corpus is for pretraining alone
 
 
-def test_only_pretraining_reads_the_corpus_and_the_tokenizer(tmp_path):
-    run = PlannedRun(name="base", config=CONFIGS / "pretrain.yaml")
-    args = run_arguments(plan_of(run), run, Path("logs"), BaseSources(Path("corpus.jsonl"), tmp_path))
+def test_only_what_makes_a_base_reads_the_corpus_and_the_tokenizer(tmp_path):
+    plan = plan_of(*(PlannedRun(name=stem, config=CONFIGS / f"{stem}.yaml") for stem in ("pretrain", "sft_lora16")))
+    base, sft = resolve_runs(plan, LOGS)
+    options = StudyOptions(Path("x.yaml"), corpus=Path("corpus.jsonl"), tokenizer=tmp_path)
+    args = late_arguments(plan, base, options)
     assert after(args, "--data.init_args.path") == ["corpus.jsonl"]
     assert after(args, "--model.init_args.tokenizer_source") == [str(tmp_path)]
-    args = run_arguments(plan_of(run), run, Path("logs"), BaseSources())
-    assert "--data.init_args.path" not in args
-    assert "--model.init_args.tokenizer_source" not in args
+    assert late_arguments(plan, base, StudyOptions(Path("x.yaml"))) == []
+    assert late_arguments(plan, sft, options) == []
 
 
-def test_a_run_is_described_by_its_config_not_its_name(tmp_path):
-    folder = tmp_path / "odd_name" / "version_3"
-    (folder / "export").mkdir(parents=True)
-    (folder / "done.json").write_text(json.dumps({"stage": "ppo"}))
-    (folder / "export" / "adapter_config.json").write_text(json.dumps({"r": 8}))
-    model = {"class_path": "kochat.stages.ppo.module.PPOModule", "init_args": {"kl_coef": 0.25}}
-    config = {"model": model, "data": {"init_args": {"version": "v1"}}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    expected = {"name": "odd", "stage": "ppo", "version": "v1", "lora_rank": 8, "kl_coef": 0.25}
-    assert describe("odd", folder, tmp_path) == expected | {"path": "odd_name/version_3"}
-    (folder / "export" / "adapter_config.json").unlink()
-    assert describe("odd", folder, tmp_path)["lora_rank"] == 0  # a whole model
-    (folder / "export").rmdir()
-    assert describe("odd", folder, tmp_path)["lora_rank"] is None  # nothing was trained
-    config["model"]["init_args"]["lora"] = {"rank": 16}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    assert describe("odd", folder, tmp_path)["lora_rank"] == 16
+def test_a_parsed_run_has_all_defaults_and_its_model_inputs():
+    parsed = parse_run(["fit", "--config", str(CONFIGS / "ppo_kl01.yaml"), "--model.init_args.kl_coef", "0.25"])
+    model = parsed.config["model"]["init_args"]
+    assert (parsed.stage.name, parsed.module_class.__name__) == ("ppo", "PPOModule")
+    assert model["kl_coef"] == 0.25
+    assert isinstance(model["policy"], ModelSource)
+    assert parsed.config["data"]["init_args"]["version"] == "v2"
+    assert "__path__" not in parsed.config["data"]
 
 
-def write_plan(tmp_path):
-    """Write a study of five runs, each of two steps."""
-    small = {"limit_train": 8, "limit_validation": 4, "limit_test": 3, "max_prompt_length": 96, "batch_size": 4}
-    common = {f"data.init_args.{key}": value for key, value in small.items()}
-    common |= {"trainer.max_steps": 2, "trainer.accelerator": "cpu", "trainer.enable_progress_bar": False}
-    length, answer = {"data.init_args.max_length": 128}, {"model.init_args.max_new_tokens": 6}
-    base = {"model.init_args.base": "pretrain"}
-    size = {f"model.init_args.size.{key}": value for key, value in {"layers": 1, "hidden": 32, "heads": 2}.items()}
-    sets = {
-        "pretrain": size | answer | {"model.init_args.vocab_size": 400, "data.init_args.block_size": 128},
-        "baseline": base | answer | length,
-        "sft_lora16": base | answer | length,
-        "rm_lora16": base | length,
-        "ppo_kl01": answer | length | {"model.init_args.ppo_epochs": 1},
+def test_what_is_wrong_in_any_runs_config_is_said_before_anything_is_written(tmp_path):
+    runs = [small_run(stem) for stem in FIVE]
+    runs[2]["set"]["model.init_args.learning_rat"] = 1
+    runs[4]["set"]["model.init_args.kl_coef"] = "much"
+    with pytest.raises(UserError, match=r"run sft_lora16: .*learning_rat.*; run ppo_kl01: .*kl_coef"):
+        run_study(StudyOptions(write_plan(tmp_path, runs), tmp_path / "logs"))
+    assert not (tmp_path / "data").exists()
+
+
+def test_runs_that_nothing_tells_apart_are_an_error_before_anything_is_written(tmp_path):
+    runs = [*(small_run(stem) for stem in FIVE), small_run("sft_lora16", "again")]
+    with pytest.raises(UserError, match="sft_lora16 and again differ in nothing but their names"):
+        run_study(StudyOptions(write_plan(tmp_path, runs), tmp_path / "logs"))
+    assert not (tmp_path / "data").exists()
+
+
+def test_seeds_multiply_what_they_should(tmp_path):
+    runs = [small_run(stem) for stem in FIVE]
+    runs[3]["per_seed"] = False
+    runs.append(small_run("sft_lora16", "sft_v1", steps_of="sft_lora16"))
+    runs[-1]["set"] = runs[-1]["set"] | {"data.init_args.version": "v1"}
+    study = resolve_study(read_plan(write_plan(tmp_path, runs, seeds=[4, 7])), LOGS)
+    assert [run.name for run in study.runs] == [
+        "pretrain", "baseline", "sft_lora16_seed4", "sft_lora16_seed7", "rm_lora16", "ppo_kl01_seed4", "ppo_kl01_seed7",
+        "sft_v1_seed4", "sft_v1_seed7",
+    ]  # fmt: skip
+    named = {run.name: run for run in study.runs}
+    assert {name: run.leaves["seed_everything"] for name, run in named.items()} == {
+        name: 7 if name.endswith("seed7") else 4 for name in named
     }
-    runs = [
-        {"name": name, "config": str(CONFIGS / f"{name}.yaml"), "set": common | values}
-        | ({"command": "test"} if name == "baseline" else {})
-        for name, values in sets.items()
-    ]
-    plan = {"name": "tiny", "data_dir": str(tmp_path / "data"), "sample_size": "tiny", "runs": runs}
-    plan |= {"baseline": "baseline", "reward_model": "rm_lora16", "final_ppo": "ppo_kl01"}
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(plan), encoding="utf-8")
-    return path
+    assert named["ppo_kl01_seed7"].model_sources["model.init_args.policy"] == "sft_lora16_seed7"
+    assert named["ppo_kl01_seed7"].model_sources["model.init_args.reward_model"] == "rm_lora16"
+    assert named["sft_lora16_seed7"].model_sources == {"model.init_args.base": "pretrain"}
+    assert named["sft_v1_seed7"].planned.steps_of == "sft_lora16_seed7"
+    assert named["sft_lora16_seed7"].leaves["data.init_args.seed"] == 7  # another shuffle too
+    assert study.factors.varying["ppo"] == ["seed"]
+    assert study.scorer.name == "rm_lora16"
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "study").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_of_ours_resolves_in_seconds(path):
+    started = time.perf_counter()
+    study = resolve_study(read_plan(path), LOGS)
+    assert time.perf_counter() - started < 10
+    assert [entry.chain for entry in study.contrasts if entry.chain] == [["baseline", "sft_lora16", "ppo_kl01"]]
+    assert [entry.groups for entry in study.contrasts if entry.vary == "kl_coef"] == [[["ppo_kl01", "ppo_kl05"]]]
+
+
+def test_one_seed_leaves_names_as_they_are(tmp_path):
+    study = resolve_study(read_plan(five(tmp_path, seeds=[5])), LOGS)
+    assert [run.name for run in study.runs] == list(FIVE)
+    assert {run.leaves["seed_everything"] for run in study.runs} == {5}
+
+
+def test_what_scores_must_be_a_reward_model(tmp_path):
+    with pytest.raises(UserError, match="reward_model: sft_lora16 is a run of the stage sft, which scores nothing"):
+        resolve_study(read_plan(five(tmp_path, reward_model="sft_lora16")), LOGS)
 
 
 def test_a_small_study_from_data_to_report_and_nothing_twice(tmp_path, capsys):
-    config, logs = write_plan(tmp_path), tmp_path / "logs"
-    report = run_study(config, logs)
+    config, logs = five(tmp_path), tmp_path / "logs"
+    report = run_study(StudyOptions(config, logs))
     assert report == logs / "tiny" / "report.html"
     assert (logs / "tiny" / "report.md").stat().st_size > 1000
     assert "[ 5/5] ppo_kl01" in capsys.readouterr().out
@@ -116,7 +148,13 @@ def test_a_small_study_from_data_to_report_and_nothing_twice(tmp_path, capsys):
     assert [(run["stage"], run["path"]) for run in study["runs"]] == [
         (stage, f"{run.name}/version_0") for stage, run in zip(stages, read_plan(config).runs, strict=True)
     ]
-    assert [run["lora_rank"] for run in study["runs"]][2:] == [16, 16, 16]
+    assert [run["factors"]["rank"] for run in study["runs"]] == [None, None, 16, 16, 16]
+    assert [run["factors"]["kl_coef"] for run in study["runs"]][3:] == [None, 0.1]
+    assert study["runs"][4]["sources"] == {
+        "model.init_args.policy": "sft_lora16",
+        "model.init_args.reward_model": "rm_lora16",
+    }
+    assert [contrast["chain"] for contrast in study["contrasts"]] == [["baseline", "sft_lora16", "ppo_kl01"]]
     assert study["test_set"]["size"] == 3
     assert (logs / "tiny" / study["data"]["summary"]).is_file()
     for name in ("baseline", "sft_lora16", "ppo_kl01"):
@@ -124,49 +162,51 @@ def test_a_small_study_from_data_to_report_and_nothing_twice(tmp_path, capsys):
         assert all({"reward", "verdict"} <= json.loads(line)["scores"].keys() for line in lines)
     before = {path: path.stat().st_mtime_ns for path in logs.rglob("done.json")}
     assert len(before) == 5
-    assert run_study(config, logs) == report
+    assert run_study(StudyOptions(config, logs)) == report
     assert {path: path.stat().st_mtime_ns for path in logs.rglob("done.json")} == before
     (logs / "tiny" / "sft_lora16" / "version_0" / "done.json").unlink()  # as if interrupted
-    assert run_study(config, logs, only=["sft_lora16"]) == logs / "tiny"
+    assert run_study(StudyOptions(config, logs, only=["sft_lora16"])) == logs / "tiny"
     assert {path.parent.name for path in logs.glob("tiny/sft_lora16/*/done.json")} == {"version_1"}
 
 
 def test_only_asks_for_known_runs_before_anything_is_written(tmp_path):
     with pytest.raises(UserError, match=r"--only: 'lost' is no run of this study; it has pretrain, baseline"):
-        run_study(write_plan(tmp_path), tmp_path / "logs", only=["sft_lora16", "lost"])
+        run_study(StudyOptions(five(tmp_path), tmp_path / "logs", only=["sft_lora16", "lost"]))
     assert not (tmp_path / "data").exists()
 
 
 def test_a_lost_config_is_named_before_anything_is_written(tmp_path):
-    path = write_plan(tmp_path)
+    path = five(tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace("rm_lora16.yaml", "rm_lora61.yaml"), encoding="utf-8")
     with pytest.raises(UserError, match=r"tiny\.yaml: runs: there is no config \S+rm_lora61\.yaml"):
-        run_study(path, tmp_path / "logs")
+        run_study(StudyOptions(path, tmp_path / "logs"))
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(("gpus", "devices"), [(0, []), (1, []), (8, ["1"])])
 def test_a_study_uses_one_device(monkeypatch, gpus, devices):
-    monkeypatch.setattr(runner.torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(resolved_runs.torch.cuda, "device_count", lambda: gpus)
     run = PlannedRun(name="sft", config=CONFIGS / "sft_lora16.yaml")
-    assert after(run_arguments(plan_of(run), run, Path("logs"), BaseSources()), "--trainer.devices") == devices
+    assert after(run_arguments(plan_of(run), run, 0, LOGS), "--trainer.devices") == devices
 
 
 def test_a_run_without_a_folder_is_the_users_to_mend(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "run_subcommand", lambda args: None)
     with pytest.raises(UserError, match=r"pretrain\.yaml: trainer\.logger is off"):
-        run_study(write_plan(tmp_path), tmp_path / "logs", only=["pretrain"])
+        run_study(StudyOptions(five(tmp_path), tmp_path / "logs", only=["pretrain"]))
 
 
 def test_a_run_can_take_the_steps_of_another(tmp_path):
     """v1 has more rows than v2: as many epochs would be more steps."""
-    run = PlannedRun(name="sft_v1", config=CONFIGS / "sft_lora16.yaml", steps_of="sft")
+    data = {"data.init_args.version": "v1"}
+    run = PlannedRun(name="sft_v1", config=CONFIGS / "sft_lora16.yaml", steps_of="sft", set=data)
     plan = plan_of(PlannedRun(name="sft", config=CONFIGS / "sft_lora16.yaml"), run)
+    resolved, options = resolve_runs(plan, tmp_path)[1], StudyOptions(Path("x.yaml"), tmp_path)
     with pytest.raises(UserError, match="needs that one finished; add it"):
-        run_arguments(plan, run, tmp_path, BaseSources())
+        late_arguments(plan, resolved, options)
     done = tmp_path / plan.name / "sft" / "version_0" / "done.json"
     done.parent.mkdir(parents=True)
     done.write_text('{"steps": 375}')
-    args = run_arguments(plan, run, tmp_path, BaseSources())
+    args = late_arguments(plan, resolved, options)
     assert after(args, "--trainer.max_steps") == ["375"]
     assert after(args, "--trainer.max_epochs") == ["-1"]

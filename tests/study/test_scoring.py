@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from kochat.data.encoding import encode_completion, encode_prompt
+from kochat.errors import UserError
+from kochat.nn.exports import INFO_FILE
 from kochat.nn.rows import PaddedRows, last_scores
+from kochat.study import scoring
 from kochat.study.scoring import RewardScorer, score_run
 from tests.stages.harness import write_stage
 
@@ -30,7 +33,8 @@ def alone(scorer, prompt, answer):
     assert ids[-1] == scorer.tokenizer.eos_token_id
     ids = torch.tensor([ids])
     with torch.no_grad():
-        return (last_scores(scorer.role, PaddedRows(ids, torch.ones_like(ids, dtype=torch.bool))).item() - 0.25) / 2
+        rows = PaddedRows(ids, torch.ones_like(ids, dtype=torch.bool))
+        return (last_scores(scorer.model.role, rows).item() - 0.25) / 2
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
@@ -87,3 +91,29 @@ def test_reward_and_verdict_stand_beside_the_other_scores(run, scorer):
 def test_without_judges_there_is_nothing_to_say(run):
     score_run(run, None, None)
     assert [row["scores"] for row in scored(run)] == [{"chrf": 0.5, "reward": None, "verdict": None}] * 3
+
+
+def test_rows_are_scored_without_padding_as_in_training(scorer, monkeypatch):
+    asked = []
+
+    def watched(ids, mask, *, unpad):
+        asked.append(unpad)
+        return PaddedRows(ids, mask)
+
+    monkeypatch.setattr(scoring, "rows_of", watched)
+    scorer(PAIRS)
+    assert asked == [True]
+
+
+def without(folder, *names):
+    path = folder / INFO_FILE
+    info = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({key: value for key, value in info.items() if key not in names}), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["reward_mean", "reward_std"])
+def test_a_reward_model_of_ours_without_statistics_is_refused(tmp_path, base, tokenizer, name):
+    folder = write_stage(tmp_path / "export", base, tokenizer, 4, value=True)
+    without(folder, name)
+    with pytest.raises(UserError, match=r"reward_model: .*export was exported without a validation.*train it again"):
+        RewardScorer(folder, max_length=64)

@@ -12,7 +12,7 @@ from kochat.engine.rank_rows import Row, gather_rows
 from kochat.metrics.length_effects import answer_length
 from kochat.metrics.pair_accuracy import GRADES
 from kochat.metrics.reward_reliability import RewardQuality, reward_quality
-from kochat.report.calibration_figure import calibration_figure
+from kochat.report.calibration_figure import draw_calibration_figure
 from kochat.stages.reward_model.data import RECORDS
 from kochat.stages.reward_model.preference_scores import scored_records
 from kochat.stages.reward_model.scored_batch import ScoredBatch
@@ -114,5 +114,5 @@ def _show(trainer: Trainer, prefix: str, quality: RewardQuality) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_histogram(f"{prefix}margins", quality.margins.ravel(), trainer.global_step)
-            figure = calibration_figure(quality.calibration)
+            figure = draw_calibration_figure(quality.calibration)
             logger.experiment.add_figure(f"{prefix}calibration", figure, trainer.global_step)

@@ -2,16 +2,15 @@ import json
 
 import pytest
 
-from kochat.report.findings import make_findings
-from kochat.report.study_results import read_study
-from kochat.report.variant_records import make_records
-from kochat.report.words import Texts
-from tests.report.synthetic import write_study
+from kochat.stages import stages_by_name
+from kochat.study.conclusions import make_findings
+from kochat.study.stage_reports import find_stage_reports
+from tests.report.synthetic import read_view, write_study
 
 
 def findings(folder, lang="en"):
-    results = read_study(folder)
-    return dict(make_findings(results, make_records(results), Texts(lang)))
+    view = read_view(folder, lang)
+    return dict(make_findings(view, find_stage_reports(view, stages_by_name())))
 
 
 def set_metric(folder, run, metric, value):
@@ -38,14 +37,14 @@ def folder(tmp_path):
 def test_the_kl_sentence_follows_the_numbers(folder):
     set_metric(folder, "ppo_kl01", "ppo/val_kl", 0.8)
     set_metric(folder, "ppo_kl05", "ppo/val_kl", 0.2)
-    assert findings(folder)["KL coefficient"] == [
+    assert findings(folder)["PPO: KL coefficient"][2:] == [
         "PPO kl_coef 0.5 stays closer to SFT: KL 0.2000, against 0.8000 for PPO kl_coef 0.1."
     ]
     set_metric(folder, "ppo_kl05", "ppo/val_kl", 0.9)
-    assert findings(folder)["KL coefficient"] == [
+    assert findings(folder)["PPO: KL coefficient"][2:] == [
         "PPO kl_coef 0.5 does not stay closer to SFT: KL 0.9000, against 0.8000 for PPO kl_coef 0.1."
     ]
-    assert findings(folder, "ko")["KL 계수"] == [
+    assert findings(folder, "ko")["PPO: KL 계수"][2:] == [
         "PPO kl_coef 0.5가 PPO kl_coef 0.1보다 SFT에 가깝지 않다: KL 0.9000 대 0.8000."
     ]
 
@@ -61,7 +60,7 @@ def test_the_kl_sentence_follows_the_numbers(folder):
 def test_the_reward_sentence_follows_the_interval(folder, reward, says):
     set_scores(folder, "sft_lora16", "reward", lambda index: 1.0)
     set_scores(folder, "ppo_kl01", "reward", reward)
-    assert findings(folder)["PPO's reward"][0].startswith(says)
+    assert findings(folder)["PPO: KL coefficient"][0].startswith(says)
 
 
 def test_the_reward_models_chance_level_is_said(folder):
@@ -69,7 +68,7 @@ def test_the_reward_models_chance_level_is_said(folder):
         path = folder / f"rm_lora{rank}/version_0/rm_scores.jsonl"
         rows = [{"id": str(i), "scores": [2.0, 1.0, 0.0] if i % 2 else [0.0, 1.0, 2.0]} for i in range(20)]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    said = findings(folder)["Reward model"]
+    said = findings(folder)["Reward model: LoRA rank"]
     assert said[0].startswith("Pair accuracy is highest for Reward model rank 0 (full): 50.0% (")
     assert said[1] == "The interval does not exclude a coin toss (50%)."
     assert said[2].startswith("The difference from Reward model rank 16 is not clear: +0.0 pp")
@@ -78,29 +77,53 @@ def test_the_reward_models_chance_level_is_said(folder):
 def test_the_lowest_validation_loss_is_named(folder):
     for run, loss in (("sft_lora0", 1.5), ("sft_lora8", 1.25), ("sft_lora16", 2.0)):
         set_metric(folder, run, "sft/val_loss", loss)
-    assert findings(folder)["LoRA rank of SFT"][0] == "Validation loss is lowest for SFT rank 8: 1.250."
+    assert findings(folder)["SFT: LoRA rank"][0] == "Validation loss is lowest for SFT rank 8: 1.250."
+
+
+def courses(folder):
+    return [
+        said
+        for said in findings(folder)["Step by step"]
+        if "each step of Baseline → SFT rank 16 → PPO kl_coef 0.1" in said
+    ]
 
 
 def test_a_rise_at_each_step_is_claimed_only_where_it_is_clear(folder):
     for run, text in (("baseline", "모름"), ("sft_lora16", "수도는 모름"), ("ppo_kl01", None)):
         _set_answers(folder, run, text)
-    assert [sentence.split(" (")[0].split(":")[0] for sentence in findings(folder)["Step by step"]] == [
-        "BLEU rises at each step from baseline over SFT to PPO",
-        "ROUGE-L rises at each step from baseline over SFT to PPO",
-    ]
+    assert [said.split(" at each step")[0] for said in courses(folder)] == ["BLEU rises", "ROUGE-L rises"]
     _set_answers(folder, "ppo_kl01", "모름")
-    assert all("does not rise at each step" in sentence for sentence in findings(folder)["Step by step"])
+    assert [said.split(" at each step")[0] for said in courses(folder)] == [
+        "BLEU does not rise",
+        "ROUGE-L does not rise",
+    ]
     _set_answers(folder, "ppo_kl01", "수도는 모름", first=None)
-    assert all("not clearly at each step" in sentence for sentence in findings(folder)["Step by step"])
+    assert [said.split(" of ")[0] for said in courses(folder)] == [
+        "BLEU grows at each step",
+        "ROUGE-L grows at each step",
+    ]
+    assert all("but not clearly at each" in said for said in courses(folder))
+
+
+def test_each_step_of_a_chain_is_compared(folder):
+    said = findings(folder)["Step by step"]
+    pairs = [sentence.split(": ", 1)[1].split(",")[0] for sentence in said if sentence.startswith("Hallucination rate")]
+    assert [("SFT rank 16" in pair, "Baseline" in pair, "PPO kl_coef 0.1" in pair) for pair in pairs] == [
+        (True, True, False),
+        (True, False, True),
+    ]
+
+
+def test_no_sentence_is_said_twice(folder):
+    said = [sentence for sentences in findings(folder).values() for sentence in sentences]
+    assert len(set(said)) == len(said)
 
 
 def test_findings_without_their_runs_are_left_out(tmp_path):
-    folder = write_study(
-        tmp_path, without=frozenset({"ppo_kl05", "rm_lora0", "rm_lora8", "rm_lora16", "baseline"}), prompts=6
-    )
-    found = findings(folder)
-    assert set(found) == {"Data cleaning", "LoRA rank of SFT", "PPO's reward", "Reward and facts"}
-    assert len(found["PPO's reward"]) == 1
+    gone = frozenset({"ppo_kl05", "rm_lora0", "rm_lora8", "rm_lora16", "baseline"})
+    found = findings(write_study(tmp_path, without=gone, prompts=6))
+    assert set(found) == {"Data cleaning", "SFT: LoRA rank", "Step by step"}
+    assert all("Baseline" not in said and "rises" not in said for said in found["Step by step"])
 
 
 def _set_answers(folder, run, text, first=""):

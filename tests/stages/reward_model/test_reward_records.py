@@ -5,13 +5,16 @@ import json
 import pytest
 
 from kochat.errors import UserError
-from kochat.report.reward_records import reward_record
-from kochat.report.study_files import ExportStatistics, RankedScores
 from kochat.report.study_results import read_study
-from kochat.report.variant_records import make_records
+from kochat.rewards.centring import Centring
+from kochat.stages.reward_model.reward_records import RankedScores, make_reward_records, reward_record
 from tests.report.synthetic import write_study
 
 TEXTS = ["가 나 다", "가", "가나"]  # 3, 1 and 2 characters
+
+
+def records_of(folder):
+    return make_reward_records(read_study(folder).main("rm"))
 
 
 def ranked(*scores, completions=()):
@@ -31,7 +34,7 @@ def test_means_margin_and_accuracy():
 def test_scores_are_centred_by_what_the_export_keeps():
     rows = ranked([2.0, 1.0, 0.0])
     assert reward_record(rows).centred is None
-    centred = reward_record(rows, ExportStatistics(reward_mean=1.5, reward_std=0.5)).centred
+    centred = reward_record(rows, Centring(1.5, 0.5)).centred
     assert centred == {"best": 1.0, "middle": -1.0, "worst": -3.0}
 
 
@@ -68,7 +71,7 @@ def write_export(folder, **content):
 def test_statistics_come_from_the_export_beside_the_run(tmp_path):
     folder = write_study(tmp_path, prompts=6)
     write_export(folder, reward_mean=0.5, reward_std=2.0)
-    records = make_records(read_study(folder)).rewards
+    records = records_of(folder)
     raw, centred = records["rm_lora16"].means, records["rm_lora16"].centred
     assert centred == pytest.approx({grade: (score - 0.5) / 2 for grade, score in raw.items()})
     assert records["rm_lora8"].centred is None
@@ -80,7 +83,7 @@ def test_without_the_export_the_logged_statistics_centre(tmp_path):
     done = json.loads(path.read_text(encoding="utf-8"))
     done["metrics"] |= {"rm/reward_mean": 1.0, "rm/reward_std": 4.0}
     path.write_text(json.dumps(done), encoding="utf-8")
-    record = make_records(read_study(folder)).rewards["rm_lora8"]
+    record = records_of(folder)["rm_lora8"]
     assert record.centred == pytest.approx({grade: (score - 1) / 4 for grade, score in record.means.items()})
 
 
@@ -88,14 +91,14 @@ def test_without_the_export_the_logged_statistics_centre(tmp_path):
 def test_an_export_without_statistics_centres_nothing(tmp_path, content):
     folder = write_study(tmp_path, prompts=6)
     write_export(folder, **content)
-    assert make_records(read_study(folder)).rewards["rm_lora16"].centred is None
+    assert records_of(folder)["rm_lora16"].centred is None
 
 
 def test_a_deviation_of_zero_is_the_users_error(tmp_path):
     folder = write_study(tmp_path, prompts=6)
     write_export(folder, reward_mean=0.0, reward_std=0.0)
     with pytest.raises(UserError, match=r"kochat\.json: reward_std: Input should be greater than 0"):
-        read_study(folder)
+        records_of(folder)
 
 
 @pytest.mark.parametrize(
@@ -110,4 +113,4 @@ def test_a_record_that_is_no_triple_is_the_users_error(tmp_path, row, says):
     folder = write_study(tmp_path, prompts=6)
     (folder / "rm_lora8/version_0/rm_scores.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=rf"rm_scores\.jsonl:1: .*{says}"):
-        read_study(folder)
+        records_of(folder)

@@ -4,8 +4,15 @@ from html.parser import HTMLParser
 import pytest
 
 from kochat.errors import UserError
-from kochat.report.rendering import neutral_markdown, write_report
+from kochat.report.rendering import neutral_markdown
+from kochat.stages import stages_by_name
+from kochat.study import composing
 from tests.report.synthetic import NASTY, write_study
+
+
+def write_report(folder, lang="ko"):
+    return composing.write_report(folder, lang, stages_by_name())
+
 
 VOID = {"meta", "use", "path", "rect"}
 
@@ -111,7 +118,7 @@ def test_every_section_of_the_seed_study_is_answered(html):
         "7. 한계",
         "8. 지표의 정의",
     ]
-    assert "최종 비교. PPO는 kl_coef 0.1로 학습한 모델이다." in html
+    assert "최종 비교: 기준 모델 → SFT rank 16 → PPO kl_coef 0.1" in html
 
 
 def test_all_fixed_prompts_are_answered_by_all_variants(html):
@@ -135,7 +142,7 @@ def test_missing_runs_are_named_and_the_rest_is_reported(tmp_path):
         in html
     )
     assert "이 절에 필요한 실행이 끝나지 않아" in html
-    assert "SFT rank별 결과" in html
+    assert "SFT LoRA rank별 결과" in html
 
 
 def test_a_study_with_no_finished_run_still_has_a_report(tmp_path):

@@ -6,9 +6,10 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from kochat.report import reward_figures as reward_plots
-from kochat.report.rendering import write_report
-from kochat.report.reward_tables import (
+from kochat.stages import stages_by_name
+from kochat.stages.reward_model import reward_figures as reward_plots
+from kochat.stages.reward_model.reward_records import make_reward_records
+from kochat.stages.reward_model.reward_tables import (
     accuracy_table,
     calibration_table,
     length_notes,
@@ -16,10 +17,8 @@ from kochat.report.reward_tables import (
     scores_table,
     size_notes,
 )
-from kochat.report.study_results import read_study
-from kochat.report.variant_records import make_records
-from kochat.report.words import Texts
-from tests.report.synthetic import NASTY, write_study
+from kochat.study import composing
+from tests.report.synthetic import NASTY, read_view, stage_of, write_study
 
 RANKS = ("rm_lora0", "rm_lora8", "rm_lora16")
 # Better longer, better shorter, and of equal length; 0.75 and 0.9 predicted.
@@ -42,15 +41,23 @@ def folder(tmp_path):
     return folder
 
 
+def stage_view(folder, lang="en", stage="rm"):
+    return stage_of(read_view(folder, lang), stage)
+
+
+def write_report(folder, lang="ko"):
+    return composing.write_report(folder, lang, stages_by_name())
+
+
 def table(make, folder, lang="en"):
-    results = read_study(folder)
-    made = make(results, make_records(results), Texts(lang))
+    view = stage_view(folder, lang)
+    made = make(view, make_reward_records(view.runs))
     return [{cell.metric: cell.text for cell in row} for row in made.rows]
 
 
 def notes(make, folder, lang="en"):
-    results = read_study(folder)
-    return make(results, make_records(results), Texts(lang))
+    view = stage_view(folder, lang)
+    return make(view, make_reward_records(view.runs))
 
 
 def test_accuracy_with_its_interval(folder):
@@ -139,18 +146,16 @@ def words(svg):
 
 
 def test_distributions_have_a_panel_a_model_and_a_colour_a_grade(folder):
-    results = read_study(folder)
-    svg = reward_plots.score_distributions("scores", results.of("rm", "v2"), Texts("en"))
+    svg = reward_plots.score_distributions(stage_view(folder), "scores")
     assert {"good answers", "middle answers", "bad answers", "Reward model rank 8"} <= set(words(svg))
-    assert reward_plots.score_distributions("scores", results.of("sft"), Texts("en")) is None
+    assert reward_plots.score_distributions(stage_view(folder, stage="sft"), "scores") is None
 
 
 def test_margins_name_the_pairs(folder):
-    results = read_study(folder)
-    records = make_records(results)
-    svg = reward_plots.margin_distributions("margins", results.of("rm", "v2"), records, Texts("ko"))
+    view = stage_view(folder, "ko")
+    svg = reward_plots.margin_distributions(view, "margins", make_reward_records(view.runs))
     assert {"좋은 답변 − 중간 답변", "좋은 답변 − 나쁜 답변", "중간 답변 − 나쁜 답변", "점수 차"} <= set(words(svg))
-    assert reward_plots.margin_distributions("margins", results.of("sft"), records, Texts("ko")) is None
+    assert reward_plots.margin_distributions(view, "margins", {}) is None
 
 
 @pytest.mark.parametrize("values", [[-3.0, 0.5, 21.0], [1.0, 2.0], [-2.0, -1.0], [0.0]])
@@ -162,9 +167,9 @@ def test_no_bin_of_margins_mixes_right_and_wrong(values):
 
 
 def test_calibration_shows_the_count_of_every_bin(folder):
-    results = read_study(folder)
-    records = make_records(results)
-    svg = reward_plots.calibration_curves("curve", results.of("rm", "v2")[:1], records, Texts("ko"))
+    view = stage_view(folder, "ko")
+    records = make_reward_records(view.runs[:1])
+    svg = reward_plots.calibration_curves(view, "curve", records)
     assert [word for word in words(svg) if word in ("1", "4", "6")] == ["1", "4", "1"]
     assert {"예측한 선호도", "맞힌 비율"} <= set(words(svg))
-    assert reward_plots.calibration_curves("curve", results.of("sft"), records, Texts("ko")) is None
+    assert reward_plots.calibration_curves(view, "curve", {}) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -11,66 +11,68 @@ from matplotlib.ticker import MaxNLocator
 from kochat.metrics.pair_accuracy import GRADES
 from kochat.metrics.pairs import PAIRS
 from kochat.report.calibration_figure import draw_calibration
-from kochat.report.drawing import COLOURS, canvas, legend, to_svg
-from kochat.report.study_results import Run
-from kochat.report.variant_records import Records
-from kochat.report.words import Texts
+from kochat.report.drawing import COLOURS, canvas, legend, title, to_svg
+from kochat.report.study_view import StageView
+from kochat.stages.reward_model.reward_records import RewardRecord, ranked_scores
 
 _GRADE_COLOURS = ("#0072b2", "#b8860b", "#d55e00")
 _PAIR_COLOURS = ("#009e73", "#0072b2", "#cc79a7")
 _BINS = 24
 
 
-def score_distributions(name: str, runs: Sequence[Run], texts: Texts) -> str | None:
+def score_distributions(view: StageView, name: str) -> str | None:
     """Draw, per reward model, the histograms of its scores of best, middle and worst answers."""
-    ranked = [run for run in runs if run.ranked]
+    texts = view.texts
+    ranked = [(run, rows) for run in view.runs if (rows := ranked_scores(run))]
     if not ranked:
         return None
     with canvas(columns=len(ranked), height=2.9) as (figure, panels):
-        for axes, run in zip(panels, ranked, strict=True):
-            scores = np.array([row.scores for row in run.ranked])
+        for axes, (run, rows) in zip(panels, ranked, strict=True):
+            scores = np.array([row.scores for row in rows])
             edges = np.histogram_bin_edges(scores, bins=_BINS).tolist()
             for grade, values, colour in zip(GRADES, scores.T, _GRADE_COLOURS, strict=True):
                 axes.hist(
                     values, bins=edges, histtype="stepfilled", alpha=0.45, color=colour, label=texts(f"grade.{grade}")
                 )
-            axes.set_title(texts.label(run))
+            title(axes, view.study.label(run), len(panels))
             axes.set_xlabel(texts("axis.score"))
         panels[0].set_ylabel(texts("axis.answers"))
         legend(figure, panels[0])
         return to_svg(figure, name)
 
 
-def margin_distributions(name: str, runs: Sequence[Run], records: Records, texts: Texts) -> str | None:
+def margin_distributions(view: StageView, name: str, records: Mapping[str, RewardRecord]) -> str | None:
     """Draw, per reward model, its pairs' score differences, the three kinds of pair stacked; left of 0 are the errors."""
-    scored = [run for run in runs if run.name in records.rewards]
+    texts = view.texts
+    scored = [run for run in view.runs if run.name in records]
     if not scored:
         return None
     labels = [texts(f"pair.{GRADES[better]}_{GRADES[worse]}") for better, worse in PAIRS]
     with canvas(columns=len(scored), height=2.9) as (figure, panels):
         for axes, run in zip(panels, scored, strict=True):
-            margins = records.rewards[run.name].quality.margins
+            margins = records[run.name].quality.margins
             axes.hist(
                 margins, bins=_edges_at_zero(margins), stacked=True, color=_PAIR_COLOURS, alpha=0.75, label=labels
             )
             axes.yaxis.set_major_locator(MaxNLocator(integer=True))
             axes.axvline(0, linestyle="--", linewidth=1.2, color="#40464d", zorder=3)
-            axes.set_title(texts.label(run))
+            title(axes, view.study.label(run), len(panels))
             axes.set_xlabel(texts("axis.margin"))
         panels[0].set_ylabel(texts("axis.pairs"))
         legend(figure, panels[0])
         return to_svg(figure, name)
 
 
-def calibration_curves(name: str, runs: Sequence[Run], records: Records, texts: Texts) -> str | None:
+def calibration_curves(view: StageView, name: str, records: Mapping[str, RewardRecord]) -> str | None:
     """Draw, per reward model, observed over predicted preference, with each bin's interval and number of pairs."""
-    scored = [run for run in runs if run.name in records.rewards]
+    texts = view.texts
+    scored = [run for run in view.runs if run.name in records]
     if not scored:
         return None
     with canvas(columns=len(scored), height=3.3) as (figure, panels):
         for index, (axes, run) in enumerate(zip(panels, scored, strict=True)):
-            draw_calibration(axes, records.rewards[run.name].quality.calibration, COLOURS[index % len(COLOURS)])
-            axes.set_title(texts.label(run))
+            draw_calibration(axes, records[run.name].quality.calibration, COLOURS[index % len(COLOURS)])
+            title(axes, view.study.label(run), len(panels))
             axes.set_xlabel(texts("axis.predicted"))
         panels[0].set_ylabel(texts("axis.observed"))
         return to_svg(figure, name)

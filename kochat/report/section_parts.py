@@ -1,0 +1,55 @@
+"""What the sections of a report are put together from: titled parts, figures with captions, notes, what stands in for missing runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kochat.report.answer_panels import side_by_side
+from kochat.report.document import Block, Figure, Paragraph, Section
+from kochat.report.study_results import Run
+from kochat.report.study_view import StageView, StudyView
+from kochat.report.words import Texts
+
+
+def chapter(view: StageView, blocks: Sequence[Block | None]) -> Section:
+    """Make a stage's chapter; its title names the stage and the factors that its runs differ in."""
+    return Section(view.stage.name, titled(view, "section"), present(*blocks))
+
+
+def titled(view: StageView, group: str) -> str:
+    """Return the title or caption `GROUP.stage_by`, or `GROUP.stage` where nothing varies among the stage's runs."""
+    if not view.compared_by:
+        return view.texts(f"{group}.stage", stage=view.word)
+    return view.texts(f"{group}.stage_by", stage=view.word, factors=view.compared_by)
+
+
+def part(view: StageView | StudyView, anchor: str, title: str, blocks: Sequence[Block | None]) -> list[Section]:
+    """Make a part of a chapter, titled with the text `title`; none where all blocks are missing."""
+    found = present(*blocks)
+    return [Section(anchor, view.texts(title), found, level=3)] if found else []
+
+
+def answers(view: StageView, runs: Sequence[Run]) -> list[Section]:
+    """Make the part of a stage's chapter that lays the answers of runs side by side."""
+    block = side_by_side(view.study, view.texts("caption.answers"), runs)
+    return part(view, f"{view.stage.name}_answers", "section.answers", [block])
+
+
+def figure(texts: Texts, name: str, svg: str | None) -> Figure | None:
+    """Put a plot with its caption, the text `plot.NAME`; None where there is no plot."""
+    return Figure(name, svg, texts(f"plot.{name}")) if svg else None
+
+
+def note(texts: Texts, key: str) -> Paragraph:
+    """Make a note, a paragraph that is set small."""
+    return Paragraph(texts(key), note=True)
+
+
+def missing(texts: Texts) -> Paragraph:
+    """Say that the runs of a section are not finished."""
+    return Paragraph(texts("section_missing"))
+
+
+def present(*blocks: Block | None) -> list[Block]:
+    """Return the blocks that there are."""
+    return [block for block in blocks if block is not None]

@@ -1,0 +1,93 @@
+"""PPO's chapter of the report: its curves, what the reward cost in KL, and the answers beside those of the SFT model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kochat.report import figures as plots
+from kochat.report.document import Figure, Paragraph, Section
+from kochat.report.drawing import COLOURS, canvas, legend, to_svg
+from kochat.report.findings import compare
+from kochat.report.section_parts import answers, chapter, figure, missing, titled
+from kochat.report.study_results import Run
+from kochat.report.study_view import Contrast, StageView
+from kochat.report.tables import variants_table
+
+DEFINED = ("kl",)
+_METRICS = ("seconds", "reward", "kl", "length", "bleu", "rouge_l", "accuracy", "hallucination")
+_NEUTRAL, _MARKERS = "#7f8790", ("o", "s", "^", "D")
+
+
+def sections(view: StageView) -> list[Section]:
+    """Return the chapter and its part with answers."""
+    study, texts, runs = view.study, view.texts, view.runs
+    if not runs:
+        return [chapter(view, [missing(texts)])]
+    shown = [*view.origins, *runs]
+    blocks = [
+        Paragraph(texts("ppo.what")),
+        _rollouts(view, "ppo_losses", "ppo/policy_loss", "ppo/value_loss"),
+        _rollouts(view, "ppo_reward_kl", "ppo/reward", "ppo/kl"),
+        _rollouts(view, "ppo_held_out", "ppo/val_reward", "ppo/val_kl"),
+        _rollouts(view, "ppo_health", "ppo/entropy", "ppo/clip_fraction", "ppo/response_length"),
+        variants_table(study, titled(view, "caption"), shown, _METRICS),
+        Paragraph(texts("ppo.reward"), note=True),
+        figure(texts, "ppo_price", reward_against_kl(view, "ppo_price")),
+    ]
+    return [chapter(view, blocks), *answers(view, shown)]
+
+
+def vary_findings(view: StageView, contrast: Contrast) -> list[str]:
+    """Say whether each run's reward is above that of the model it started from, and which run stayed closer to it."""
+    rewards = [
+        compare(view.study, run, origin, "reward")
+        for group in contrast.groups
+        for run in group
+        for origin in view.study.results.origins([run])
+    ]
+    return rewards + [sentence for group in contrast.groups if (sentence := _closer(view, group))]
+
+
+def limits(view: StageView) -> list[str]:
+    """Say what PPO's reward does not show."""
+    return [view.texts("limits.reward")]
+
+
+def reward_against_kl(view: StageView, name: str) -> str | None:
+    """Draw each run's reward on the test prompts over its KL from the model it started from, which itself stands at 0."""
+    records, texts = view.study.records, view.texts
+    placed = [(run, 0.0) for run in view.origins] + [(run, records[run.name].get("kl")) for run in view.runs]
+    points = [
+        (run, kl, reward)
+        for run, kl in placed
+        if kl is not None and (reward := records[run.name].get("reward")) is not None
+    ]
+    if len(points) < 2:
+        return None
+    names = [run.name for run in view.runs]
+    colours = dict(zip(names, plots.colours(names), strict=True))  # as in the curves
+    markers = {name: _MARKERS[number // len(COLOURS) % len(_MARKERS)] for number, name in enumerate(names)}
+    with canvas() as (drawn, [axes]):
+        for run, kl, reward in points:
+            look: Any = {"color": colours.get(run.name, _NEUTRAL), "marker": markers.get(run.name, "o")}
+            axes.plot([kl], [reward], linestyle="", markersize=9, label=view.study.label(run), **look)
+        axes.margins(0.1, 0.2)
+        axes.set_xlabel(texts.metric("kl"))
+        axes.set_ylabel(texts.metric("reward"))
+        legend(drawn, axes)
+        return to_svg(drawn, name)
+
+
+def _rollouts(view: StageView, name: str, *metrics: str) -> Figure | None:
+    return figure(view.texts, name, plots.curves(view.study, name, view.runs, metrics, axis="axis.rollout"))
+
+
+def _closer(view: StageView, group: list[Run]) -> str:
+    """Say whether the last run of a group stayed closer to where it started than the first one."""
+    measured = [(run, kl) for run in group if (kl := view.study.records[run.name].get("kl")) is not None]
+    if len(measured) < 2:
+        return ""
+    (loose, loose_kl), (tight, tight_kl) = measured[0], measured[-1]
+    words = {"tight": view.study.label(tight), "loose": view.study.label(loose)}
+    numbers = {"vt": view.texts.number("kl", tight_kl), "vl": view.texts.number("kl", loose_kl)}
+    return view.texts("finding.kl_closer" if tight_kl < loose_kl else "finding.kl_not_closer", **words, **numbers)

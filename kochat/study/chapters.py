@@ -1,0 +1,145 @@
+"""The chapters of a study's report that belong to no stage: overview, data, chains, limits, definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kochat.report import figures as plots
+from kochat.report import tables
+from kochat.report.answer_panels import side_by_side
+from kochat.report.cleaning_section import cleaning_blocks
+from kochat.report.document import Block, Bullets, Glossary, Paragraph, Section
+from kochat.report.run_labels import stage_word
+from kochat.report.section_parts import figure, missing, note, part, present
+from kochat.report.study_results import DATA
+from kochat.report.study_view import Contrast, StudyView
+from kochat.report.text_scores import signatures
+from kochat.study.conclusions import make_findings
+from kochat.study.stage_reports import StageReport
+
+_DEFINED = ("reward", "accuracy", "hallucination", "abstention", "val_loss")
+
+
+def overview(view: StudyView, reports: Sequence[StageReport]) -> Section:
+    """Say what was done, what was found, and with what."""
+    texts, results = view.texts, view.results
+    seeds = _seeds(view)
+    what = texts(
+        "overview.what",
+        stages=", ".join(stage_word(stage, texts) for stage in results.stages),
+        runs=len(results.runs),
+        size=results.study.test_set.size,
+        seeds=", ".join(map(str, seeds)) or texts("unknown"),
+        duration=texts.duration(sum(run.done.seconds or 0.0 for run in results.runs.values())),
+    )
+    lost = ", ".join(entry.name for entry in results.missing)
+    kinds = {texts.kind(kind): n for kind, n in results.study.test_set.kinds.items()}
+    environment = [texts("column.environment"), texts("column.value")]
+    blocks = present(
+        Paragraph(what),
+        Paragraph(texts("overview.missing", names=lost)) if lost else None,
+        Glossary(make_findings(view, reports)),
+        note(texts, "overview.rule"),
+        tables.runs_table(view),
+        tables.pairs_table(texts("caption.test_set"), [texts("column.kind"), texts("column.n")], kinds),
+        tables.pairs_table(texts("caption.environment"), environment, results.study.environment),
+    )
+    return Section("overview", texts("section.overview"), blocks)
+
+
+def data(view: StudyView) -> list[Section]:
+    """Show what cleaning did, and what the data's version changed in otherwise equal runs."""
+    texts, contrasts = view.texts, view.varied(DATA)
+    scores: list[Block | None] = [
+        tables.budget_table(view, contrasts, DATA),
+        tables.versions_table(view, contrasts) if contrasts else None,
+        note(texts, "note.intervals"),
+    ]
+    return [
+        Section("data", texts("section.data"), [Paragraph(texts("data.what")), *cleaning_blocks(view)]),
+        *part(view, "data_scores", "section.data_scores", scores if contrasts else [missing(texts)]),
+        *_data_answers(view, contrasts),
+    ]
+
+
+def _data_answers(view: StudyView, contrasts: Sequence[Contrast]) -> list[Section]:
+    """Lay side by side the answers of the last stage whose runs differ in their data."""
+    answered = [contrast for contrast in contrasts if contrast.groups[0][0].name in view.records]
+    if not answered:
+        return []
+    last = answered[-1].groups[0]
+    block = side_by_side(view, view.texts("caption.answers"), last)
+    title = view.texts("section.data_answers", stage=stage_word(last[0].stage, view.texts))
+    return [Section("data_answers", title, [block], level=3)] if block else []
+
+
+def chains(view: StudyView) -> list[Section]:
+    """Follow each chain from its first run to its last, then show all verdicts, and all answers to the fixed prompts."""
+    texts, results = view.texts, view.results
+    found = [chain for chain in view.chains if any(run.name in view.records for run in chain.groups[0])]
+    lost = not found and any(entry.chain for entry in results.study.contrasts)
+    compared = [run for chain in found for run in chain.groups[0]] or results.compared
+    stages = dict.fromkeys(run.stage for run in compared)
+    title = texts("section.chain", stages=", ".join(stage_word(stage, texts) for stage in stages))
+    blocks = present(
+        *(block for chain in found for block in _chain_tables(view, chain)),
+        note(texts, "note.intervals"),
+        figure(texts, "verdicts", plots.verdicts(view, "verdicts", results.compared)),
+        *(block for chain in found for block in _chain_kinds(view, chain)),
+    )
+    everyone = side_by_side(view, texts("caption.fixed"), results.compared, fixed=None, kinds=False)
+    return [
+        Section("final", title, [missing(texts)] if lost else blocks),
+        *part(view, "fixed_answers", "section.fixed_answers", [everyone]),
+    ]
+
+
+def _chain_tables(view: StudyView, chain: Contrast) -> list[Block | None]:
+    texts, names = view.texts, _names(view, chain)
+    steps = [run for run in chain.groups[0] if run.name in view.records]
+    metrics = (*tables.SCORES, "reward", *tables.FACTS, *tables.LEGACY)
+    return [
+        tables.variants_table(view, chain.entry.name or texts("caption.chain", names=names), steps, metrics),
+        tables.differences_table(view, texts("caption.steps", names=names), chain.pairs),
+    ]
+
+
+def _chain_kinds(view: StudyView, chain: Contrast) -> list[Block | None]:
+    return [tables.kinds_table(view, [run for run in chain.groups[0] if run.name in view.records])]
+
+
+def _names(view: StudyView, chain: Contrast) -> str:
+    return " → ".join(view.label(run) for run in chain.groups[0])
+
+
+def limits(view: StudyView, reports: Sequence[StageReport]) -> Section:
+    """Say what the numbers do not show; each stage adds its own."""
+    texts, seeds = view.texts, _seeds(view)
+    own = [said for report in reports if report.runs for said in report.offers("limits", _no_limits)(report.view)]
+    points = [
+        texts("limits.one_seed" if len(seeds) <= 1 else "limits.seeds", n=len(seeds)),
+        texts("limits.size", size=view.results.study.test_set.size),
+        *own,
+        *(texts(f"limits.{key}") for key in ("judge", "overlap", "unmeasured")),
+    ]
+    return Section("limits", texts("section.limits"), [Bullets(points)])
+
+
+def _no_limits(view: object) -> list[str]:
+    return []
+
+
+def definitions(view: StudyView, reports: Sequence[StageReport]) -> Section:
+    """Define every metric, those of the stages among them."""
+    texts = view.texts
+    signed = [
+        (texts.metric(name), [texts(f"definition.{name}"), texts("definition.signature", signature=signature)])
+        for name, signature in signatures().items()
+    ]
+    own = [metric for report in reports for metric in report.offers("DEFINED", ())]
+    points = [(texts.metric(metric), [texts(f"definition.{metric}")]) for metric in (*_DEFINED, *own)]
+    return Section("definitions", texts("section.definitions"), [Glossary([*signed, *points])])
+
+
+def _seeds(view: StudyView) -> list[int]:
+    return sorted({run.done.seed for run in view.results.runs.values() if run.done.seed is not None})

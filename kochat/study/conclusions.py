@@ -1,0 +1,59 @@
+"""The report's findings: sentences made from a study's contrasts, none from the names of its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from kochat.report.findings import Finding, compare, course, lowest_loss
+from kochat.report.study_results import DATA
+from kochat.report.study_view import Contrast, StudyView
+from kochat.study.stage_reports import StageReport
+
+_TEXT = ("bleu", "rouge_l")
+_FACTS = ("accuracy", "hallucination")
+
+
+def make_findings(view: StudyView, reports: Sequence[StageReport]) -> list[Finding]:
+    """Return (heading, sentences) for the data, for each other factor of each stage, and for the chains; no sentence twice."""
+    texts = view.texts
+    found: list[Finding] = [(texts("finding.data"), _about_data(view))]
+    for report in reports:
+        for contrast in view.varied(stage=report.view.stage.name):
+            if contrast.entry.vary != DATA:
+                found.append((_heading(view, report, contrast), _about_factor(view, report, contrast)))
+    found.append((texts("finding.steps"), [said for chain in view.chains for said in _about_chain(view, chain)]))
+    said: set[str] = set()
+    unique = [(heading, [s for s in sentences if s and not (s in said or said.add(s))]) for heading, sentences in found]  # type: ignore[func-returns-value]
+    return [(heading, sentences) for heading, sentences in unique if sentences]
+
+
+def contrast_title(view: StudyView, contrast: Contrast) -> str:
+    """Return the name that the study gives a contrast, else that of the factor that it varies."""
+    return contrast.entry.name or view.texts.named("factor_name", contrast.entry.vary or "")
+
+
+def _heading(view: StudyView, report: StageReport, contrast: Contrast) -> str:
+    return view.texts("finding.vary", stage=report.view.word, factor=contrast_title(view, contrast))
+
+
+def _about_data(view: StudyView) -> list[str]:
+    pairs = [pair for contrast in view.varied(DATA) for pair in contrast.pairs]
+    return [compare(view, new, old, metric) for new, old in pairs for metric in _TEXT]
+
+
+def _about_factor(view: StudyView, report: StageReport, contrast: Contrast) -> list[str]:
+    """Say what a stage says about its contrast; else name the lowest loss and compare the ends of each group."""
+    own = report.offers("vary_findings")
+    if own is not None:
+        return list(own(report.view, contrast))
+    sentences: list[str] = []
+    for group in contrast.groups:
+        sentences.append(lowest_loss(view, group))
+        sentences += [compare(view, group[-1], group[0], metric) for metric in (*_TEXT, *_FACTS)]
+    return sentences
+
+
+def _about_chain(view: StudyView, chain: Contrast) -> Iterable[str]:
+    for later, earlier in chain.pairs:
+        yield from (compare(view, later, earlier, metric) for metric in (*_TEXT, "reward", *_FACTS))
+    yield from (course(view, chain, metric) for metric in _TEXT)

@@ -1,0 +1,221 @@
+"""What the runs of a study differ in, read from their resolved configs, never from their names.
+
+A study names factors, a config key each. A factor that a run's own config lacks is that of the run which it starts from: PPO's
+rank is its SFT model's. Whatever else two runs of one stage differ in is a factor too, named after its key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kochat.errors import UserError
+from kochat.study.config_differences import SEED, Differences, find_differences, lookup
+from kochat.study.plan import DEFAULT_FACTORS
+from kochat.study.resolved_runs import ResolvedRun
+
+_LACKING = object()
+
+
+@dataclass(frozen=True)
+class StudyFactors:
+    """The factors of a study.
+
+    Args:
+        keys: each factor's config key, by its name: first those that the study names, then those that were found.
+        values: each run's value of each factor, None where neither it nor what it starts from has one.
+        sources: the runs of the study that each run starts from, by config key.
+        varying: by stage, the factors in which its runs differ.
+        tied: by stage, for a found factor that follows from one that the study names (a learning rate that goes with the rank):
+            that one.
+    """
+
+    keys: dict[str, str]
+    values: dict[str, dict[str, Any]]
+    sources: dict[str, dict[str, str]]
+    varying: dict[str, list[str]]
+    tied: dict[str, dict[str, str]]
+
+
+def find_factors(runs: Sequence[ResolvedRun], named: Mapping[str, str]) -> StudyFactors:
+    """Find in what the runs differ.
+
+    Args:
+        runs: the study's runs, in the order in which they are run.
+        named: the study's own factors: name -> config key.
+
+    Raises:
+        UserError: when a run starts from a later one, a named factor's key is in no config, or two runs of a stage are told apart
+            by nothing.
+    """
+    sources = {run.name: _sources(run, runs) for run in runs}
+    _check_keys(runs, named)
+    differences = find_differences(runs, named)
+    finder = _Finder(runs, sources, named, differences)
+    values = finder.all_values()
+    keys = _seed_last(dict(named) | differences.keys | finder.source_keys)
+    by_stage: dict[str, list[ResolvedRun]] = {}
+    for run in runs:
+        by_stage.setdefault(run.stage.name, []).append(run)
+    varying = {stage: _varying(members, keys, values) for stage, members in by_stage.items()}
+    for members in by_stage.values():
+        _check_told_apart(members, keys, values)
+    found = [name for name in keys if name not in named]
+    tied = {stage: _tied(members, varying[stage], found, values) for stage, members in by_stage.items()}
+    return StudyFactors(keys, values, sources, varying, tied)
+
+
+def _seed_last(keys: dict[str, str]) -> dict[str, str]:
+    """Put the seed after all other factors: labels and orders of runs then keep the repetitions of a setting together."""
+    return dict(sorted(keys.items(), key=lambda item: item[1] == SEED))
+
+
+def same(a: Any, b: Any) -> bool:
+    """Tell whether two values of a factor are the same; True is not 1."""
+    return identity(a) == identity(b)
+
+
+def identity(value: Any) -> Any:
+    """Return what two values share when they are the same factor value: 1 and 1.0 are, True and 1 are not."""
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    return float(value) if isinstance(value, (int, float)) else json.dumps(value, sort_keys=True, default=str)
+
+
+class _Finder:
+    """Read the values of factors, through the runs that a run starts from."""
+
+    def __init__(
+        self,
+        runs: Sequence[ResolvedRun],
+        sources: Mapping[str, Mapping[str, str]],
+        named: Mapping[str, str],
+        differences: Differences,
+    ) -> None:
+        self.runs = {run.name: run for run in runs}
+        self.sources = sources
+        self.keys = dict(named) | differences.keys
+        self.source_keys: dict[str, str] = {}
+        self._named = set(named)
+        self._taken = set(self.keys)
+        self._differences = differences
+
+    def all_values(self) -> dict[str, dict[str, Any]]:
+        """Return the values of all factors, upstream runs first; find which model inputs are factors themselves."""
+        values: dict[str, dict[str, Any]] = {}
+        for run in self.runs.values():
+            values[run.name] = {name: self._value(run, name, key, values) for name, key in self.keys.items()}
+        for stage in dict.fromkeys(run.stage.name for run in self.runs.values()):
+            members = [run for run in self.runs.values() if run.stage.name == stage]
+            for key in dict.fromkeys(key for run in members for key in run.model_sources):
+                if self._tells_more(members, key, values):
+                    self._add_source(key)
+        for name, key in self.source_keys.items():
+            for run in self.runs.values():
+                values[run.name][name] = self._origin(run.model_sources.get(key))
+        return values
+
+    def _value(self, run: ResolvedRun, name: str, key: str, known: Mapping[str, Mapping[str, Any]]) -> Any:
+        own = lookup(run.parsed.config, key, _LACKING)
+        if own is not _LACKING:
+            return own
+        if name not in self._named and not run.stage.trains:
+            return None  # what its model was trained with is no setting of a run that trains nothing
+        upstream = [self.runs[source] for source in dict.fromkeys(self.sources[run.name].values())]
+        for source in sorted(upstream, key=lambda source: not source.stage.answers):  # a policy before a reward model
+            if known[source.name].get(name) is not None:
+                return known[source.name][name]
+        return None
+
+    def _tells_more(self, members: Sequence[ResolvedRun], key: str, values: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Tell whether a model input differs between runs in something that the runs' own factors do not show."""
+        inputs = {run.name: run.model_sources.get(key) for run in members}
+        for number, run in enumerate(members):
+            for other in members[:number]:
+                a, b = inputs[run.name], inputs[other.name]
+                if self._origin(a) != self._origin(b) and not self._follows((run, a), (other, b), values):
+                    return True
+        return False
+
+    def _follows(
+        self,
+        one: tuple[ResolvedRun, str | None],
+        other: tuple[ResolvedRun, str | None],
+        values: Mapping[str, Mapping[str, Any]],
+    ) -> bool:
+        """Tell whether all that two inputs differ in stands among the factors of the runs that start from them."""
+        (run_a, a), (run_b, b) = one, other
+        if a not in self.runs or b not in self.runs or self.runs[a].stage.name != self.runs[b].stage.name:
+            return False
+        differing = [name for name in self.keys if not same(values[a][name], values[b][name])]
+        return bool(differing) and all(
+            same(values[run_a.name][name], values[a][name]) and same(values[run_b.name][name], values[b][name])
+            for name in differing
+        )
+
+    def _origin(self, source: str | None) -> str | None:
+        """Return the name of an input without its seed, which is a factor of its own."""
+        return self.runs[source].origin if source in self.runs else source
+
+    def _add_source(self, key: str) -> None:
+        if key in self.source_keys.values():
+            return
+        name = self._differences.name_of(key, self._taken)
+        self._taken.add(name)
+        self.source_keys[name] = key
+
+
+def _sources(run: ResolvedRun, runs: Sequence[ResolvedRun]) -> dict[str, str]:
+    names = [other.name for other in runs]
+    found = {key: value for key, value in run.model_sources.items() if value in names}
+    for key, value in found.items():
+        if names.index(value) >= names.index(run.name):
+            raise UserError(
+                f"run {run.name}: {key}={value} comes after it in the study; put a run after those it starts from"
+            )
+    return found
+
+
+def _check_keys(runs: Sequence[ResolvedRun], named: Mapping[str, str]) -> None:
+    for name, key in named.items():
+        if DEFAULT_FACTORS.get(name) != key and not any(lookup(run.parsed.config, key) is not None for run in runs):
+            raise UserError(f"factors: {name}: no run's config has {key!r}; give a dotted key such as seed_everything")
+
+
+def _varying(
+    members: Sequence[ResolvedRun], keys: Mapping[str, str], values: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    return [name for name in keys if len({identity(values[run.name][name]) for run in members}) > 1]
+
+
+def _check_told_apart(
+    members: Sequence[ResolvedRun], keys: Mapping[str, str], values: Mapping[str, Mapping[str, Any]]
+) -> None:
+    seen: dict[tuple[Any, ...], str] = {}
+    for run in members:
+        setting = tuple(identity(values[run.name][name]) for name in keys)
+        if setting in seen:
+            raise UserError(
+                f"runs: {seen[setting]} and {run.name} differ in nothing but their names; change a value of one of them, or leave it out"
+            )
+        seen[setting] = run.name
+
+
+def _tied(
+    members: Sequence[ResolvedRun],
+    varying: Sequence[str],
+    found: Sequence[str],
+    values: Mapping[str, Mapping[str, Any]],
+) -> dict[str, str]:
+    """Find the factors that follow from a named one: one value of that one never goes with two values of theirs."""
+    tied: dict[str, str] = {}
+    for name in varying:
+        for leader in varying:
+            if name not in found or leader in found or name in tied:
+                continue
+            pairs = {(identity(values[run.name][leader]), identity(values[run.name][name])) for run in members}
+            if len(pairs) == len({leading for leading, _ in pairs}):
+                tied[name] = leader
+    return tied

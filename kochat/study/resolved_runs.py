@@ -1,0 +1,174 @@
+"""The runs of a study with their resolved configs: parsed, multiplied by the seeds, and not yet run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kochat.config_types import ModelSource
+from kochat.engine.stage import Stage
+from kochat.errors import UserError
+from kochat.lightning_cli import ParsedRun, parse_run
+from kochat.study.plan import PlannedRun, StudyPlan
+
+SHUFFLE_SEED = "data.init_args.seed"  # a study's seeds go to the shuffle too
+
+
+@dataclass(frozen=True)
+class ResolvedRun:
+    """A run of a study, as it will be run.
+
+    Args:
+        planned: its row of the plan; its name is the run's own, seed included.
+        origin: the name of the row that it was made from.
+        args: its command line, without what is only known when it starts.
+        parsed: its config with all defaults, its module and its stage.
+    """
+
+    planned: PlannedRun
+    origin: str
+    args: tuple[str, ...]
+    parsed: ParsedRun
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.planned.name
+
+    @property
+    def stage(self) -> Stage:
+        """The run's stage."""
+        return self.parsed.stage
+
+    @cached_property
+    def leaves(self) -> dict[str, Any]:
+        """The values of the config by dotted key, entries of lists by their number."""
+        return dict(flatten(self.parsed.config))
+
+    @property
+    def model_sources(self) -> dict[str, str]:
+        """The config's model inputs by dotted key: runs, folders, hub ids."""
+        return {key: str(value) for key, value in self.leaves.items() if isinstance(value, ModelSource)}
+
+
+def flatten(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the (dotted key, value) pairs of a nested config; empty dicts and lists are values."""
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from flatten(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, (list, tuple)) and value:
+        for number, inner in enumerate(value):
+            yield from flatten(inner, f"{key}.{number}")
+    else:
+        yield key, value
+
+
+def resolve_runs(plan: StudyPlan, logs_dir: Path) -> list[ResolvedRun]:
+    """Parse the config of every run, then repeat for every seed what is to be repeated.
+
+    Raises:
+        UserError: naming everything that is wrong in any run's config; nothing has been run then.
+    """
+    once = _parse_all([_draft(plan, run, run.name, plan.all_seeds[0], logs_dir) for run in plan.runs])
+    multiplied = {run.name for run in once if len(plan.all_seeds) > 1 and _per_seed(run)}
+    if not multiplied:
+        return once
+    drafts = []
+    for run in once:
+        seeds = plan.all_seeds if run.name in multiplied else plan.all_seeds[:1]
+        drafts += [_draft(plan, _seeded(run, seed, multiplied), run.name, seed, logs_dir) for seed in seeds]
+    return _parse_all(drafts)
+
+
+def _per_seed(run: ResolvedRun) -> bool:
+    return run.stage.per_seed if run.planned.per_seed is None else run.planned.per_seed
+
+
+def seeded_name(name: str, seed: int) -> str:
+    """Return the name of a run that is repeated for every seed."""
+    return f"{name}_seed{seed}"
+
+
+def _seeded(run: ResolvedRun, seed: int, multiplied: set[str]) -> PlannedRun:
+    """Return a run's row for one seed: it starts from that seed's runs. What all seeds share starts from the first seed's."""
+
+    def renamed(name: str) -> str:
+        return seeded_name(name, seed) if name in multiplied else name
+
+    update: dict[str, Any] = {"name": renamed(run.name)}
+    if run.planned.steps_of is not None:
+        update["steps_of"] = renamed(run.planned.steps_of)
+    shuffle = {SHUFFLE_SEED: seed} if run.name in multiplied and SHUFFLE_SEED in run.leaves else {}
+    update["set"] = shuffle | run.planned.set | dict(_renamed_sources(run.parsed.config, renamed))
+    return run.planned.model_copy(update=update)
+
+
+def _renamed_sources(value: Any, renamed: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys whose model inputs get another name, a list of inputs as a whole."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _renamed_sources(inner, renamed, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list) and any(isinstance(inner, ModelSource) for inner in value):
+        if [renamed(inner) for inner in value] != value:
+            yield key, [str(renamed(inner)) for inner in value]
+    elif isinstance(value, ModelSource) and renamed(value) != value:
+        yield key, str(renamed(value))
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A run that is yet to be parsed."""
+
+    planned: PlannedRun
+    origin: str
+    args: tuple[str, ...]
+
+
+def _draft(plan: StudyPlan, run: PlannedRun, origin: str, seed: int, logs_dir: Path) -> _Draft:
+    return _Draft(run, origin, tuple(run_arguments(plan, run, seed, logs_dir)))
+
+
+def run_arguments(plan: StudyPlan, run: PlannedRun, seed: int, logs_dir: Path) -> list[str]:
+    """Return the command line of a run, as far as it is known before anything has run."""
+    args = [run.command]
+    for config in (run.config, *run.overlays):
+        args += ["--config", str(config)]
+    args += ["--name", run.name, "--study", plan.name, "--logs_dir", str(logs_dir), "--skip_finished", "true"]
+    args += ["--seed_everything", str(seed), "--data.init_args.data_dir", str(plan.data_dir)]
+    args += ["--trainer.precision", precision(plan)]
+    if torch.cuda.device_count() > 1:  # a second rank would be a second copy of the whole study
+        args += ["--trainer.devices", "1"]
+    for key, value in run.set.items():
+        args += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+    return args
+
+
+def precision(plan: StudyPlan) -> str:
+    """Return the trainer's precision; ``auto`` is bf16-mixed where the processor or the GPU multiplies bf16 itself."""
+    if plan.precision != "auto":
+        return plan.precision
+    native = torch.cuda.is_bf16_supported(including_emulation=False) if torch.cuda.is_available() else _cpu_has_bf16()
+    return "bf16-mixed" if native else "32-true"
+
+
+def _cpu_has_bf16() -> bool:
+    """Tell whether the CPU has bf16 instructions: without them bf16 is emulated and slower than float32."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def _parse_all(drafts: list[_Draft]) -> list[ResolvedRun]:
+    found, problems = [], []
+    for draft in drafts:
+        try:
+            found.append(ResolvedRun(draft.planned, draft.origin, draft.args, parse_run(list(draft.args))))
+        except UserError as error:
+            problems.append(f"run {draft.planned.name}: {error}")
+    if problems:
+        raise UserError("; ".join(problems))
+    return found

@@ -1,0 +1,67 @@
+"""A study before it is run: its runs' configs, what they differ in, and what is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kochat.engine.stage import Stage
+from kochat.errors import UserError
+from kochat.report.study_files import ContrastEntry
+from kochat.stages import stages_by_name
+from kochat.study.contrasts import ContrastMaker
+from kochat.study.factors import StudyFactors, find_factors
+from kochat.study.plan import StudyPlan
+from kochat.study.resolved_runs import ResolvedRun, resolve_runs
+
+
+@dataclass(frozen=True)
+class ResolvedStudy:
+    """All that a study's plan and its runs' configs say.
+
+    Args:
+        plan: the plan.
+        runs: the runs, seeds included, in the order in which they are run.
+        factors: what they differ in.
+        contrasts: what the report compares.
+    """
+
+    plan: StudyPlan
+    runs: list[ResolvedRun]
+    factors: StudyFactors
+    contrasts: list[ContrastEntry]
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """The stages of the runs by name, in the report's order: kochat's own first, then foreign ones as they appear."""
+        return stages_of(self.runs)
+
+    @property
+    def scorer(self) -> ResolvedRun:
+        """The run whose reward model scores all answers, the first seed's where there are several."""
+        return next(run for run in self.runs if run.origin == self.plan.reward_model)
+
+
+def resolve_study(plan: StudyPlan, logs_dir: Path) -> ResolvedStudy:
+    """Resolve a study from its plan; nothing is written, loaded or run.
+
+    Raises:
+        UserError: for what is wrong in the plan or in any run's config.
+    """
+    runs = resolve_runs(plan, logs_dir)
+    factors = find_factors(runs, plan.factors)
+    order = list(stages_of(runs))
+    maker = ContrastMaker(sorted(runs, key=lambda run: order.index(run.stage.name)), factors)
+    contrasts = maker.default() if plan.contrasts is None else maker.planned(plan.contrasts)
+    study = ResolvedStudy(plan, runs, factors, contrasts)
+    if study.scorer.stage.answers:
+        raise UserError(
+            f"reward_model: {study.scorer.name} is a run of the stage {study.scorer.stage.name}, which scores nothing"
+        )
+    return study
+
+
+def stages_of(runs: list[ResolvedRun]) -> dict[str, Stage]:
+    """Return the stages of some runs by name, in the report's order."""
+    own = {run.stage.name: run.stage for run in runs}
+    return {name: own[name] for name in [*(name for name in stages_by_name() if name in own), *own]}

@@ -1,0 +1,66 @@
+"""Find what the stages themselves say in a study's report: their sections, sentences, limits and definitions.
+
+A stage's package may hold ``report.py`` with any of these:
+
+    sections(view: StageView) -> list[Section]                          its chapter
+    vary_findings(view: StageView, contrast: Contrast) -> list[str]     sentences about a contrast of its runs
+    limits(view: StageView) -> list[str]                                what its numbers do not show
+    DEFINED: Sequence[str]                                              metrics with a text ``definition.METRIC``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from kochat.engine.stage import Stage
+from kochat.report.study_results import Run
+from kochat.report.study_view import StageView, StudyView
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """One stage of a study and what its package offers for the report.
+
+    Args:
+        view: what its sections are made from.
+        known: its package was asked for; False for a foreign stage that was not named.
+        module: the package's ``report``; None where it has none or is not known.
+    """
+
+    view: StageView
+    known: bool
+    module: ModuleType | None
+
+    @property
+    def runs(self) -> list[Run]:
+        """The stage's finished runs that its chapter compares."""
+        return self.view.runs
+
+    def offers(self, name: str, default: Any = None) -> Any:
+        """Return an attribute of the stage's ``report.py``, or the default."""
+        return getattr(self.module, name, default)
+
+
+def find_stage_reports(view: StudyView, stages: Mapping[str, Stage]) -> list[StageReport]:
+    """Return the stages of a study in the report's order.
+
+    Args:
+        view: the study.
+        stages: the stages whose packages may be imported, by name. A folder of results never decides what is imported.
+    """
+    found = []
+    for entry in view.results.study.stages:
+        stage = stages.get(entry.name)
+        found.append(StageReport(StageView(view, entry), stage is not None, _report_module(stage)))
+    return found
+
+
+def _report_module(stage: Stage | None) -> ModuleType | None:
+    if stage is None or find_spec(f"{stage.package}.report") is None:
+        return None
+    return import_module(f"{stage.package}.report")

@@ -1,0 +1,89 @@
+"""Write ``study.json``, from which a study's report is made."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from kochat.engine.provenance import environment
+from kochat.report.study_files import DataEntry, RunEntry, StageEntry, StudyFile, TestSet
+from kochat.report.study_results import STUDY_FILE
+from kochat.storage import read_jsonl, write_json
+from kochat.study.resolved_runs import ResolvedRun
+from kochat.study.resolved_study import ResolvedStudy
+from kochat.study.scoring import SAMPLES
+
+CLEANING = "cleaning.json"  # a copy of the cleaning's counts, so that the study's folder can be moved
+
+
+def write_study_file(
+    study: ResolvedStudy, folder: Path, folders: Mapping[str, Path], data: Mapping[str, Any]
+) -> StudyFile:
+    """Write what a study's report needs to know.
+
+    Args:
+        study: the study.
+        folder: its folder.
+        folders: its runs' folders, by name.
+        data: ``summary``, the path of the cleaning's counts, and ``dirt_scores``.
+    """
+    shutil.copyfile(data["summary"], folder / CLEANING)
+    content = describe(study, {name: path.relative_to(folder) for name, path in folders.items()})
+    content.environment = environment()
+    content.data = DataEntry(summary=CLEANING, dirt_scores=data["dirt_scores"])
+    content.test_set = count_test_set(study, folders)
+    write_json(folder / STUDY_FILE, content.model_dump())
+    return content
+
+
+def describe(study: ResolvedStudy, paths: Mapping[str, Path]) -> StudyFile:
+    """Describe a study: its runs, stages, factors and contrasts.
+
+    Args:
+        study: the study.
+        paths: the runs' folders by name, relative to the study's.
+    """
+    return StudyFile(
+        name=study.plan.name,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        reward_model=study.scorer.name,
+        factors=study.factors.keys,
+        stages=[
+            StageEntry(
+                name=name,
+                package=stage.package,
+                answers=stage.answers,
+                compared=stage.compared,
+                varying=study.factors.varying[name],
+                tied=study.factors.tied[name],
+            )
+            for name, stage in study.stages.items()
+        ],
+        contrasts=study.contrasts,
+        runs=[_entry(study, run, paths[run.name]) for run in study.runs],
+    )
+
+
+def _entry(study: ResolvedStudy, run: ResolvedRun, path: Path) -> RunEntry:
+    return RunEntry(
+        name=run.name,
+        stage=run.stage.name,
+        package=run.stage.package,
+        class_path=run.parsed.config["model"]["class_path"],
+        path=path.as_posix(),
+        factors=study.factors.values[run.name],
+        sources=study.factors.sources[run.name],
+    )
+
+
+def count_test_set(study: ResolvedStudy, folders: Mapping[str, Path]) -> TestSet:
+    """Count the test prompts by kind, from the answers of a run: all were asked the same, the fixed prompts apart."""
+    compared = [run for run in study.runs if run.stage.answers and run.stage.compared]
+    answered = [path for run in compared if (path := folders[run.name] / SAMPLES).is_file()]
+    rows = read_jsonl(answered[-1]) if answered else ()
+    kinds = Counter(row["kind"] for row in rows if row["reference"] is not None)
+    return TestSet(size=sum(kinds.values()), kinds=dict(sorted(kinds.items())))
