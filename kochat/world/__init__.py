@@ -5,6 +5,6 @@ contents                  World: the tables as frozen values; table_files reads 
 generator                 write_sample: corpus, SFT, RM, PPO and the frozen test set in KoChatGPT's shape, with labelled dirt
                           (clean_rows, bad_answers, dirt, frozen_test, sizes)
 judgement                 the judge: is an answer correct, wrong, abstained or malformed?
-                          (fluency, then reading: names, clauses, claims)
+                          (fluency, then answer_reading: names, clauses, claims)
 agreement                 how far the judge agrees with a reader's labels
 """

@@ -17,8 +17,8 @@ from functools import lru_cache
 from kochat.text.particles import fill
 from kochat.text.unicode_form import display, prompt_key
 from kochat.world import fluency
+from kochat.world.answer_reading import AnswerReading, RelationReader
 from kochat.world.contents import Question, World
-from kochat.world.reading import Answer, RelationReader
 
 
 class Verdict(Enum):
@@ -62,7 +62,7 @@ class Judge:
         return _verdict(found)
 
 
-def _verdict(found: Answer) -> Verdict:
+def _verdict(found: AnswerReading) -> Verdict:
     if found.wrong or found.denies_right:
         return Verdict.WRONG
     if found.right:
