@@ -1,9 +1,9 @@
 """Is a reward model as often right as its score differences say? Predicted preference against observed (Guo et al. 2017).
 
 Under the Bradley-Terry model that the ranking loss fits, answer a is preferred to answer b with probability
-sigmoid(score a - score b). To ask that of the pair (better, worse) would be no question: its outcome is known. So a is the
-answer that the *score* prefers, whatever its grade: p lies in 0.5 to 1, and what is observed is how often that answer is the
-better one. Taking each pair in the other order too would add only the mirror image about (0.5, 0.5).
+sigmoid(score a - score b). Here a is the answer that the *score* prefers, whatever its grade: the prediction lies in 0.5 to 1, and
+what is observed is how often that answer is the better one. Were a always the better answer, it would be preferred in every pair,
+and there would be nothing to compare. Counting each pair in the other order too would only mirror the curve about (0.5, 0.5).
 """
 
 from __future__ import annotations

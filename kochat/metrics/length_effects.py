@@ -2,7 +2,7 @@
 
 A score that follows length between prompts does little harm: a policy cannot choose its prompt. Within a prompt it teaches the
 policy to write longer (Singhal et al. 2023), so the correlation within records is the one to watch. Better answers may well be
-longer, and a good score then goes with length too; what remains when it does is seen where the better answer is the shorter one.
+longer, and then a good score follows length too. Whether it does more than that shows in the pairs whose better answer is shorter.
 """
 
 from __future__ import annotations
