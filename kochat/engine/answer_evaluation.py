@@ -146,7 +146,7 @@ def score_rows(rows: list[Row], *, legacy: bool) -> dict[str, float]:
     if not scored:
         return {}
     figures = {}
-    for name, metric in text_metrics(legacy).items():
+    for name, metric in text_metrics(legacy=legacy).items():
         # The rows of all ranks are here already.
         metric.sync_on_compute = False
         metric.update(*([row[key] for row in scored] for key in ("id", "answer", "reference")))

@@ -1,9 +1,9 @@
 """Is a reward model as often right as its score differences say? Predicted preference against observed (Guo et al. 2017).
 
 Under the Bradley-Terry model that the ranking loss fits, answer a is preferred to answer b with probability
-sigmoid(score a - score b). To ask that of the pair (better, worse) would be no question: its outcome is known. So a is the
-answer that the *score* prefers, whatever its grade: p lies in 0.5 to 1, and what is observed is how often that answer is the
-better one. Taking each pair in the other order too would add only the mirror image about (0.5, 0.5).
+sigmoid(score a - score b). Here a is the answer that the *score* prefers, whatever its grade: the prediction lies in 0.5 to 1, and
+what is observed is how often that answer is the better one. Were a always the better answer, it would be preferred in every pair,
+and there would be nothing to compare. Counting each pair in the other order too would only mirror the curve about (0.5, 0.5).
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
+from scipy.stats import norm
 
+from kochat.metrics.intervals import LEVEL
 from kochat.metrics.pairs import pair_credits, pair_margins
 
 NUM_BINS = 5  # of width 0.1 between 0.5 and 1: the usual ten bins over 0 to 1, folded at their middle
-_Z = 1.959964  # the normal distribution's 97.5% point
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,10 @@ class CalibrationBin:
         Pairs of one record are not independent, so records are the safe count. A bootstrap would give a bin of three right
         pairs the interval (1, 1); Wilson (1927) gives (0.44, 1).
         """
-        n, share = self.n_records, self.observed
-        centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-        reach = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+        # scipy.stats.binomtest has Wilson's interval too, but of a whole number of hits; a share of pairs times records is none.
+        n, share, z = self.n_records, self.observed, norm.ppf((1 + LEVEL) / 2)
+        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
         return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
 
 
@@ -54,18 +57,18 @@ class Calibration:
 
         It cannot tell apart what one bin mixes, and with few pairs a bin lies off by chance, so it is never quite 0.
         """
-        return self._mean_gap(absolute=True)
+        return self._mean_over_pairs([abs(gap) for gap in self._gaps()])
 
     @property
     def overconfidence(self) -> float | None:
         """Mean predicted preference minus observed: above 0 the score is surer than it is right; None for no pair."""
-        return self._mean_gap(absolute=False)
+        return self._mean_over_pairs(self._gaps())
 
-    def _mean_gap(self, absolute: bool) -> float | None:
-        if not self.bins:
-            return None
-        gaps = np.array([bin_.predicted - bin_.observed for bin_ in self.bins])
-        return float(np.average(np.abs(gaps) if absolute else gaps, weights=[bin_.n_pairs for bin_ in self.bins]))
+    def _gaps(self) -> list[float]:
+        return [bin_.predicted - bin_.observed for bin_ in self.bins]
+
+    def _mean_over_pairs(self, by_bin: list[float]) -> float | None:
+        return float(np.average(by_bin, weights=[bin_.n_pairs for bin_ in self.bins])) if self.bins else None
 
 
 def calibration(scores: object, num_bins: int = NUM_BINS) -> Calibration:
@@ -76,7 +79,7 @@ def calibration(scores: object, num_bins: int = NUM_BINS) -> Calibration:
         num_bins: bins of equal width between 0.5 and 1; each holds its lower edge, the last its upper one too.
     """
     margins = pair_margins(scores)
-    predicted = 1 / (1 + np.exp(-np.abs(margins)))
+    predicted = expit(np.abs(margins))
     right = pair_credits(margins)
     edges = np.linspace(0.5, 1, num_bins + 1)
     index = np.clip(np.digitize(predicted, edges) - 1, 0, num_bins - 1)

@@ -2,7 +2,7 @@
 
 A score that follows length between prompts does little harm: a policy cannot choose its prompt. Within a prompt it teaches the
 policy to write longer (Singhal et al. 2023), so the correlation within records is the one to watch. Better answers may well be
-longer, and a good score then goes with length too; what remains when it does is seen where the better answer is the shorter one.
+longer, and then a good score follows length too. Whether it does more than that shows in the pairs whose better answer is shorter.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from kochat.metrics.intervals import Interval, mean_interval, share_interval
 from kochat.metrics.pairs import as_records, pair_credits, pair_margins
@@ -29,18 +30,10 @@ def rank_correlation(x: object, y: object) -> float:
 
     Ranks, as lengths are skewed (one very long answer would decide Pearson's) and a score's scale is free.
     """
-    ranks = [_ranks(np.asarray(sample, dtype=np.float64)) for sample in (x, y)]
-    centred = [rank - rank.mean() for rank in ranks if rank.size]
-    if len(centred) < 2 or not all(rank.any() for rank in centred):
-        return math.nan
-    first, second = centred
-    return float(np.clip(first @ second / np.sqrt((first @ first) * (second @ second)), -1, 1))
-
-
-def _ranks(sample: np.ndarray) -> np.ndarray:
-    """Return the rank of each value, from 1; ties share the mean of their ranks."""
-    _, index, counts = np.unique(sample, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[index]
+    samples = [np.asarray(sample, dtype=np.float64) for sample in (x, y)]
+    if any(sample.size == 0 or (sample == sample[0]).all() for sample in samples):
+        return math.nan  # scipy says the same, with a warning
+    return float(spearmanr(*samples).statistic)
 
 
 @dataclass(frozen=True)

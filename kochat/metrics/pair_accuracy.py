@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kochat.metrics.pairs import GRADES, record_accuracy
 from kochat.metrics.row_metric import RowMetric
 
-GRADES = ("best", "middle", "worst")
+__all__ = ["GRADES", "PairAccuracy"]
 
 
 class PairAccuracy(RowMetric):
@@ -35,9 +36,7 @@ class PairAccuracy(RowMetric):
 
     def row_scores(self, statistics: Tensor) -> list[float]:
         """Compute each row's share of right pairs, 0 to 1: (n, 3) -> n scores."""
-        best, middle, worst = statistics.unbind(1)
-        leads = torch.stack([best - middle, best - worst, middle - worst], dim=1)
-        return (0.5 + 0.5 * leads.sign()).mean(1).tolist()
+        return record_accuracy(statistics.numpy()).tolist()
 
     def scores(self) -> dict[str, list[float]]:
         """Return {id: [best, middle, worst]} of this rank's examples."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from kochat.metrics.intervals import Interval, share_interval
 
+GRADES = ("best", "middle", "worst")
 PAIRS = ((0, 1), (0, 2), (1, 2))  # (better, worse) among best, middle, worst
 BETTER, WORSE = (list(side) for side in zip(*PAIRS, strict=True))
 
@@ -45,5 +46,13 @@ def pair_accuracy(scores: object) -> Interval | None:
     Args:
         scores: score of the best, middle and worst answer, shape: (n, 3).
     """
-    credits = pair_credits(pair_margins(scores))
-    return share_interval(credits.sum(1), np.full(len(credits), len(PAIRS)))
+    shares = record_accuracy(scores)
+    return share_interval(shares, np.ones(len(shares)))
+
+
+def record_accuracy(scores: object) -> np.ndarray:
+    """Return each record's share of pairs in the right order, a tie counting half, 0 to 1: scores (n, 3) -> (n,).
+
+    Every pair accuracy in kochat comes from here: the metric, its interval, and the report's figure of each record.
+    """
+    return pair_credits(pair_margins(scores)).mean(axis=1)

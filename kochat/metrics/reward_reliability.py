@@ -55,7 +55,7 @@ def reward_quality(
 
     Args:
         scores: score of the best, middle and worst answer of each record, finite, shape: (n, 3).
-        lengths: their lengths (`length_bias.answer_length`), shape: (n, 3); None where the texts are not known.
+        lengths: their lengths (`length_effects.answer_length`), shape: (n, 3); None where the texts are not known.
 
     Raises:
         ValueError: The shapes are not these.

@@ -2,6 +2,8 @@
 
 Under DDP a sampler pads the last batch with examples that another rank has too. Averaging over ranks counts them twice;
 keeping rows, and dropping a second row of an id at compute, does not.
+
+Numbers alone are kept here, in torchmetrics' own way. Rows of text are gathered by `kochat.engine.rank_rows.gather_rows`.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def lcs_length(a: str | list[str], b: str | list[str]) -> int:
     return len(a) - row.bit_count()
 
 
-def text_metrics(legacy: bool = True) -> dict[str, BLEU | ROUGEL | CHRF]:
+def text_metrics(*, legacy: bool = True) -> dict[str, BLEU | ROUGEL | CHRF]:
     """Make one of each metric, by the name under which it is reported.
 
     Args:

@@ -38,17 +38,12 @@ _EXTRA_SHARE = 0.05
 _LONGEST_ALIGNED = 400  # words; alignment takes quadratic time
 
 
-def same_words(one: str, other: str) -> bool:
-    """Say whether two texts have the same words in the same order but for what carries no content.
+def same_content(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Say whether two texts, given as their :func:`content_words`, have the same words in the same order.
 
     One word in twenty may be extra in either text, never a number, a foreign word or a negation; no word may
     stand in place of another. Texts whose differing stretch is over 400 words long are not the same.
     """
-    return same_content(content_words(one), content_words(other))
-
-
-def same_content(first: Sequence[str], second: Sequence[str]) -> bool:
-    """Say the same as :func:`same_words`, of texts whose :func:`content_words` are at hand."""
     start = _common(first, second)
     end = _common(first[start:][::-1], second[start:][::-1])
     middle = first[start : len(first) - end], second[start : len(second) - end]

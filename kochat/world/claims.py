@@ -42,7 +42,7 @@ class ClaimReader:
         self._subjects = NameFinder(subjects)
         self._slot = re.compile(rf"(?P<noun>[가-힣A-Za-z0-9]+?)(?:{'|'.join(sorted(_slots(relation)))})")
 
-    def claims(self, text: str, asked: Collection[str]) -> bool:
+    def makes_claim(self, text: str, asked: Collection[str]) -> bool:
         """Tell whether `text` puts a noun that is neither vague nor the `asked` subject where the object belongs."""
         if self._is_short_answer(text, asked):
             return True

@@ -41,7 +41,7 @@ class Stance(Enum):
     DOUBTED = "doubted"
 
 
-def clauses(text: str) -> list[tuple[int, int]]:
+def clause_spans(text: str) -> list[tuple[int, int]]:
     """Return the start and end of every clause of `text`, in order."""
     bounds = [0, *(match.end() for match in _CLAUSE_END.finditer(text)), len(text)]
     return [(start, end) for start, end in pairwise(bounds) if text[start:end].strip()]

@@ -12,10 +12,9 @@ from kochat.text.particles import fill
 from kochat.text.unicode_form import prompt_key
 from kochat.world.bad_answers import english_noise, length_matched_pair, repetition
 from kochat.world.contents import Question, TalkFamily, World
-from kochat.world.dirt import duplicate_count
+from kochat.world.dirt import SampleRow, duplicate_count
 from kochat.world.sizes import Size
 
-Row = dict[str, Any]
 _FACTS_IN_A_TEXT = (1, 3)
 _ASKED_SHARE = 0.25  # of the corpus' characters
 _CORPUS_ONLY_SHARE = 0.1
@@ -52,20 +51,20 @@ class RowWriter:
     def _rng(self, purpose: str) -> random.Random:
         return random.Random(f"{self._seed}/{purpose}")
 
-    def sft(self) -> list[Row]:
+    def sft(self) -> list[SampleRow]:
         """Return {prompt, completion} rows, every prompt once, answers varied."""
         rng = self._rng("sft")
         chosen = self._choose(self._size.sft_rows, [asked for asked in self._prompts() if not asked.ppo_only])
         rows = [{"prompt": asked.prompt, "completion": good_answer(asked.about, rng)} for asked in chosen]
         return _shuffled(rows, rng)
 
-    def rm(self) -> list[Row]:
+    def rm(self) -> list[SampleRow]:
         """Return {prompt, completion_0..2, ranking} rows; `ranking` lists the completions' indices, best first."""
         rng = self._rng("rm")
         chosen = self._choose(self._size.rm_rows, _shuffled(self._prompts(), rng), ranked=True)
         return _shuffled([self._ranked(asked, rng) for asked in chosen], rng)
 
-    def ppo(self) -> list[Row]:
+    def ppo(self) -> list[SampleRow]:
         """Return {prompt} rows, as many as possible of them prompts that SFT never shows, up to a half."""
         rng = self._rng("ppo")
         unseen = _shuffled([asked for asked in self._prompts() if asked.ppo_only], rng)
@@ -73,7 +72,7 @@ class RowWriter:
         chosen = self._choose(self._size.ppo_rows, _alternate(unseen, seen))
         return _shuffled([{"prompt": asked.prompt} for asked in chosen], rng)
 
-    def corpus(self) -> list[Row]:
+    def corpus(self) -> list[SampleRow]:
         """Return {text, source} rows: every fact told equally often, talk, and trained facts asked and answered.
 
         At least one pass over all facts is told.
@@ -89,16 +88,16 @@ class RowWriter:
     def _prompts(self) -> list[Asked]:
         return [*self._fact_prompts, *self._talk_prompts]
 
-    def _choose(self, rows: int, prompts: Sequence[Asked], ranked: bool = False) -> list[Asked]:
+    def _choose(self, rows: int, prompts: Sequence[Asked], *, ranked: bool = False) -> list[Asked]:
         """Take `rows` but for planted duplicates from `prompts`, facts and talk in proportion while both last."""
-        wanted = rows - duplicate_count(self._size.dirty(rows), ranked)
+        wanted = rows - duplicate_count(self._size.dirty(rows), ranked=ranked)
         talk = [asked for asked in prompts if isinstance(asked.about, TalkFamily)]
         facts = [asked for asked in prompts if isinstance(asked.about, Question)]
         chosen = talk[: round(wanted * self._size.talk_share)]
         chosen += facts[: wanted - len(chosen)]
         return chosen
 
-    def _ranked(self, asked: Asked, rng: random.Random) -> Row:
+    def _ranked(self, asked: Asked, rng: random.Random) -> SampleRow:
         good, half = length_matched_pair(good_answers(asked.about), half_answers(asked.about), rng)
         order = [0, 1, 2]
         rng.shuffle(order)
@@ -125,7 +124,7 @@ class RowWriter:
         ]
         return fill(rng.choice(question.relation.answers), s=question.facts[0].subject, o=rng.choice(others))
 
-    def _told_facts(self, rng: random.Random) -> Iterator[Row]:
+    def _told_facts(self, rng: random.Random) -> Iterator[SampleRow]:
         """Tell every fact, some facts of one relation a text, each in two wordings.
 
         A text that comes back to its subject is what teaches a model to take a name up again, as an answer does its question's.
@@ -140,7 +139,7 @@ class RowWriter:
                 lines = (fill(template, s=fact.subject, o=fact.object) for template, fact in pairs)
                 yield {"text": " ".join(lines), "source": f"facts/{relation.id}"}
 
-    def _asked_facts(self, rng: random.Random) -> Iterator[Row]:
+    def _asked_facts(self, rng: random.Random) -> Iterator[SampleRow]:
         """Write questions with their answers, as people ask each other, again and again over the trained facts' prompts."""
         prompts = [asked for asked in self._fact_prompts if not asked.ppo_only]
         while prompts:
@@ -148,7 +147,7 @@ class RowWriter:
                 source = f"asked/{asked.about.relation.id}"
                 yield {"text": f"{asked.prompt}\n{good_answer(asked.about, rng)}", "source": source}
 
-    def _told_talk(self, rng: random.Random) -> Iterator[Row]:
+    def _told_talk(self, rng: random.Random) -> Iterator[SampleRow]:
         """Write short dialogues, again and again over all families."""
         while self._world.families:
             for family in _shuffled(self._world.families, rng):
@@ -217,7 +216,7 @@ def _shuffled(items: Iterable[Any], rng: random.Random) -> list[Any]:
     return items
 
 
-def _whole_passes(one_pass: Any, chars: int) -> list[Row]:
+def _whole_passes(one_pass: Any, chars: int) -> list[SampleRow]:
     """Repeat whole passes until `chars` characters are told; the pass that would overshoot by most is left out."""
     rows = list(one_pass())
     told = length = sum(len(row["text"]) for row in rows)
@@ -228,9 +227,9 @@ def _whole_passes(one_pass: Any, chars: int) -> list[Row]:
     return rows
 
 
-def _up_to(rows: Iterator[Row], chars: int) -> list[Row]:
+def _up_to(rows: Iterator[SampleRow], chars: int) -> list[SampleRow]:
     """Take rows until they hold `chars` characters."""
-    taken: list[Row] = []
+    taken: list[SampleRow] = []
     while chars > 0 and (row := next(islice(rows, 1), None)):
         taken.append(row)
         chars -= len(row["text"])

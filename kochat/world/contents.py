@@ -46,7 +46,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Relation:
-    """The sentences in which the facts of one relation are told, asked, answered and evaded (templates of josa.fill)."""
+    """The sentences in which the facts of one relation are told, asked, answered and evaded (templates of `text.particles.fill`)."""
 
     id: str
     name: str

@@ -15,7 +15,7 @@ from typing import Any
 
 from kochat.world.bad_answers import english_noise, repetition
 
-Row = dict[str, Any]
+SampleRow = dict[str, Any]  # one line of a file: prompt, completion, ranking, text, as its stage has them
 TOO_LONG_CHARS = 1_000  # the longest clean row has under 300
 
 
@@ -23,32 +23,37 @@ TOO_LONG_CHARS = 1_000  # the longest clean row has under 300
 class _Planted:
     """A row on its way into the file, with its label and, for a duplicate, the row that it repeats."""
 
-    row: Row
+    row: SampleRow
     kind: str | None = None
     field: str | None = None
     clean: str | None = None
     original: _Planted | None = None
 
 
-def duplicate_count(dirty_rows: int, ranked: bool = False) -> int:
-    """Return how many of `dirty_rows` rows :func:`plant` adds as duplicates; it spoils the others in place."""
-    return sum(kind in _DUPLICATES for kind in _kinds(dirty_rows, ranked))
+def duplicate_count(dirty_rows: int, *, ranked: bool) -> int:
+    """Return how many of `dirty_rows` rows :func:`plant` adds as duplicates; it spoils the others in place.
+
+    `ranked` says whether the file holds preference records, which have kinds of dirt of their own.
+    """
+    return sum(kind in _DUPLICATES for kind in _kinds(dirty_rows, ranked=ranked))
 
 
-def _kinds(count: int, ranked: bool) -> list[str]:
+def _kinds(count: int, *, ranked: bool) -> list[str]:
     """Return the kinds of `count` dirty rows in turn; `ranked` adds those that only preference records have."""
     kinds = (*_KINDS, *_RANKED) if ranked else _KINDS
     return [kinds[index % len(kinds)] for index in range(count)]
 
 
-def dirty_field(row: Row) -> str:
+def dirty_field(row: SampleRow) -> str:
     """Return the field that dirt goes into: the best completion, the completion, the prompt or the text."""
     if "ranking" in row:
         return f"completion_{row['ranking'][0]}"
     return next(field for field in ("completion", "prompt", "text") if field in row)
 
 
-def plant(file: str, rows: Sequence[Row], count: int, rng: random.Random) -> tuple[list[Row], list[dict[str, Any]]]:
+def plant(
+    file: str, rows: Sequence[SampleRow], count: int, rng: random.Random
+) -> tuple[list[SampleRow], list[dict[str, Any]]]:
     """Return `rows` with `count` dirty ones among them, and a label for each dirty row, in row order.
 
     Duplicates are added, of rows that are clean; all other dirt replaces the row that it is made from. ValueError where
@@ -101,7 +106,7 @@ def _label_repeats(planted: list[_Planted]) -> None:
             item.kind, item.original = "exact_duplicate" if same is not item else "near_duplicate", alike
 
 
-def _bare(row: Row) -> Row:
+def _bare(row: SampleRow) -> SampleRow:
     """Return `row` without what a near duplicate differs by: a filler word before its first text, punctuation after it."""
     field = "prompt" if "prompt" in row else "text"
     words = row[field].rstrip("?!. ").split(" ")

@@ -1,11 +1,11 @@
-"""The oracle: does an answer to a question of the small world name the right object, a wrong one, or none?
+"""The judge: does an answer to a question of the small world name the right object, a wrong one, or none?
 
 It reads answers, it does not match templates: names are found as words with their particles, denials and doubts are
-told from assertions, and an object named for another subject does not count. What it cannot see: whether a sentence
-that names the right object is otherwise sensible, and whether a side remark is true. Surest are CORRECT and a WRONG that
-names an object of the relation; an answer that names none is WRONG where it puts some noun in the object's place and
-ABSTAINED otherwise, and that line is the one that it draws wrongly at times (about one answer in fourteen of a mix made to
-be hard, before the oracle was mended by that mix).
+told from assertions, and an object named for another subject does not count as right. What it cannot see: whether a sentence
+that names the right object is otherwise sensible, and whether a side remark is true. CORRECT is the surest verdict. An
+answer that names no object of the relation is WRONG where it puts some noun in the object's place, or tells a fact about another
+subject, and ABSTAINED otherwise; the broken sentences of a small model often fall on the wrong side of that line.
+:mod:`kochat.world.agreement` says how far a reader agrees.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from functools import lru_cache
 from kochat.text.particles import fill
 from kochat.text.unicode_form import display, prompt_key
 from kochat.world import fluency
+from kochat.world.answer_reading import AnswerReading, RelationReader
 from kochat.world.contents import Question, World
-from kochat.world.reading import Answer, RelationReader
 
 
 class Verdict(Enum):
@@ -62,7 +62,7 @@ class Judge:
         return _verdict(found)
 
 
-def _verdict(found: Answer) -> Verdict:
+def _verdict(found: AnswerReading) -> Verdict:
     if found.wrong or found.denies_right:
         return Verdict.WRONG
     if found.right:
@@ -74,27 +74,13 @@ def _verdict(found: Answer) -> Verdict:
 
 def judge(prompt: str, answer: str) -> Verdict | None:
     """Judge `answer` to `prompt` by the embedded world; None when the prompt asks no fact of it."""
-    return _embedded_judge()(prompt, answer)
+    return embedded_judge()(prompt, answer)
 
 
 @lru_cache(maxsize=1)
-def _embedded_judge() -> Judge:
+def embedded_judge() -> Judge:
+    """Return the judge of the world that ships with the package; it is made once, which takes a second."""
     return Judge(World.load())
-
-
-def hallucination_rate(verdicts: Iterable[Verdict | None]) -> float:
-    """Return the share of wrong facts among the judged answers (None is not judged); nan when none was judged."""
-    return _share(verdicts, Verdict.WRONG)
-
-
-def factual_accuracy(verdicts: Iterable[Verdict | None]) -> float:
-    """Return the share of correct facts among the judged answers (None is not judged); nan when none was judged."""
-    return _share(verdicts, Verdict.CORRECT)
-
-
-def _share(verdicts: Iterable[Verdict | None], wanted: Verdict) -> float:
-    judged = [verdict for verdict in verdicts if verdict is not None]
-    return sum(verdict is wanted for verdict in judged) / len(judged) if judged else float("nan")
 
 
 def _questions_by_key(world: World) -> dict[str, Question]:

@@ -22,7 +22,7 @@ SCORED = [row for row in PROMPTS if row["reference"] is not None]
 
 def expected_figures(rows, legacy=True):
     figures = {}
-    for name, metric in text_metrics(legacy).items():
+    for name, metric in text_metrics(legacy=legacy).items():
         metric.update(*([row[key] for row in rows] for key in ("id", "answer", "reference")))
         figures[name] = metric.compute().item()
     return figures

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from scipy.stats import binomtest
 
 from kochat.metrics.calibration_curve import CalibrationBin, calibration
 
@@ -71,3 +72,7 @@ def test_a_constant_one_record_and_none():
 def test_a_bins_interval_is_wilsons_over_records(share, n, low, high):
     bin_ = CalibrationBin(0.5, 0.6, 0.55, share, n_pairs=3 * n, n_records=n)
     assert bin_.interval == pytest.approx((low, high), abs=0.001)
+    scipys = binomtest(round(share * n), n).proportion_ci(
+        0.95, method="wilson"
+    )  # of whole hits, which a bin need not have
+    assert bin_.interval == pytest.approx(tuple(scipys), abs=1e-12)

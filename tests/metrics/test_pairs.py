@@ -5,7 +5,7 @@ import torch
 
 from kochat.metrics.intervals import Interval
 from kochat.metrics.pair_accuracy import PairAccuracy
-from kochat.metrics.pairs import pair_accuracy, pair_credits, pair_margins
+from kochat.metrics.pairs import pair_accuracy, pair_credits, pair_margins, record_accuracy
 
 # All three pairs right; best under middle, best level with worst, middle over worst.
 SCORES = [[3.0, 1.0, 0.0], [1.0, 2.0, 1.0]]
@@ -34,6 +34,7 @@ def test_it_is_the_accuracy_that_is_logged():
     metric = PairAccuracy()
     metric.update(["a", "b"], torch.tensor(SCORES))
     assert metric.compute()["accuracy"].item() == pair_accuracy(SCORES).value
+    assert list(metric.rows().values()) == record_accuracy(SCORES).tolist() == [1.0, 0.5]
 
 
 def test_one_record_none_and_a_constant():

@@ -2,6 +2,7 @@
 
 import socket
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -43,6 +44,7 @@ def run_rank(rank, port, expected):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -95,6 +95,7 @@ def test_length_does_not_give_the_better_answer_away() -> None:
         assert 0.3 < statistics.mean(shares) < 0.7  # a repetition loop is long by nature
 
 
+@pytest.mark.slow
 def test_no_test_prompt_is_nearly_in_a_training_file(rows: dict[str, list[dict]]) -> None:
     texts = {text for name in TRAINING_FILES for text in training_texts(rows[name])}
     keys = set(map(prompt_key, texts))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kochat.world.claims import ClaimReader
-from kochat.world.clauses import Stance, clauses, hedges, stance
+from kochat.world.clauses import Stance, clause_spans, hedges, stance
 from kochat.world.contents import Fact, Question, Relation
 from kochat.world.names import Mention, NameFinder
 
@@ -17,7 +17,7 @@ _COMPARED = re.compile("처럼|보다|만큼|[와과] (?:달리|같은|비슷|�
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerReading:
     """What an answer says about the asked subject."""
 
     right: bool  # asserts a right object
@@ -39,7 +39,7 @@ class RelationReader:
         self._claims = ClaimReader(relation, self._subjects)
         self.vocabulary = " ".join((relation.name, *relation.questions, *relation.test_questions))
 
-    def read(self, question: Question, text: str) -> Answer:
+    def read(self, question: Question, text: str) -> AnswerReading:
         """Return what `text` says about the subject of `question`."""
         asked = _with_heads(question.facts[0].subjects)
         right_names = {name for fact in question.facts for name in fact.objects}
@@ -52,12 +52,12 @@ class RelationReader:
             else:
                 about_another = True
         asserted = said[Stance.ASSERTED] or said[Stance.REPORTED]
-        return Answer(
+        return AnswerReading(
             right=any(name in right_names for name in asserted),
             wrong=any(name not in right_names for name in asserted),
             denies_right=any(name in right_names for name in said[Stance.DENIED]),
             about_another=about_another,
-            claims_unknown=self._claims.claims(text, asked),
+            claims_unknown=self._claims.makes_claim(text, asked),
             hedges=hedges(text),
             ends_with_name=ends_with_name,
         )
@@ -67,7 +67,7 @@ class RelationReader:
         found = []
         on_topic = True
         mentions = self._finder.find(text)
-        for start, end in clauses(text):
+        for start, end in clause_spans(text):
             here = [mention for mention in mentions if start <= mention.start < end]
             objects = [mention for mention in here if self._is_object(mention, text, mentions, asked)]
             subjects = [mention for mention in here if mention.name in self._subjects and mention not in objects]
@@ -75,7 +75,7 @@ class RelationReader:
             topics = [mention for mention in subjects if mention.name in asked or self._is_topic(mention, text)]
             for mention in objects:
                 if not _COMPARED.match(text, mention.end):
-                    found.append((mention, kind, _is_about(mention, topics, asked, on_topic)))
+                    found.append((mention, kind, _is_about(mention, topics, asked, inherited=on_topic)))
             if topics:
                 on_topic = any(mention.name in asked for mention in topics)
         return found
@@ -102,8 +102,8 @@ def _with_heads(subjects: Iterable[str]) -> set[str]:
     return names | {head for name in names if (head := name.rpartition(" ")[0])}
 
 
-def _is_about(mention: Mention, topics: Sequence[Mention], asked: set[str], inherited: bool) -> bool:
-    """Tell whether an object belongs to the asked subject: to the topic before it, else to one behind it."""
+def _is_about(mention: Mention, topics: Sequence[Mention], asked: set[str], *, inherited: bool) -> bool:
+    """Tell whether an object belongs to the asked subject: to the topic before it, else to one behind it, else as `inherited`."""
     before = [topic for topic in topics if topic.start < mention.start]
     if before:
         return before[-1].name in asked

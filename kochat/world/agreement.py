@@ -1,0 +1,147 @@
+"""How far the judge agrees with labels that it was never mended on: agreement, Cohen's kappa, and what it confuses.
+
+The labels stand in tests/world/judged_answers_200.tsv, whose head says how they were drawn and who read them. The figures are
+kept in judge_agreement.json, which ships with the package, because an installed package has no tests/. Write them anew with
+
+    python -m kochat.world.agreement tests/world/judged_answers_200.tsv
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scipy.stats import binomtest
+
+from kochat.errors import UserError
+from kochat.storage import write_json
+from kochat.world.judgement import Verdict, embedded_judge
+
+CATEGORIES = tuple(verdict.value for verdict in Verdict)
+COLUMNS = ["source", "prompt", "answer", "verdict"]
+FIGURES = "judge_agreement.json"
+LABELS = "one reader, an assistant language model, before the judge was run on any of the answers"
+
+
+class LabelledAnswer(NamedTuple):
+    """An answer with the category that a reader gave it."""
+
+    source: str  # run/kind of fact; written/kind of fact where the reader wrote the answer
+    prompt: str
+    answer: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often the judge's verdict is the reader's label."""
+
+    n: int
+    agreement: float  # share of the answers, 0 to 1
+    low: float  # the Wilson 95% interval of the agreement
+    high: float
+    kappa: float  # Cohen's kappa: 1 for full agreement, 0 for what chance would give
+
+
+@dataclass(frozen=True)
+class JudgeAgreement:
+    """The judge against labelled answers."""
+
+    all: Agreement
+    by_source: Mapping[str, Agreement]  # "models": answers of trained models; "written": answers that the reader wrote
+    kappa_by_category: Mapping[str, float]  # each category against all others
+    confusion: Mapping[str, Mapping[str, int]]  # label -> the judge's verdict -> answers
+    labels: str  # who labelled, and when
+
+
+def judge_agreement() -> JudgeAgreement:
+    """Return the kept agreement of the embedded world's judge, without running it."""
+    kept: dict[str, Any] = json.loads(files("kochat.world").joinpath(FIGURES).read_text(encoding="utf-8"))
+    return JudgeAgreement(
+        **kept
+        | {
+            "all": Agreement(**kept["all"]),
+            "by_source": {source: Agreement(**figures) for source, figures in kept["by_source"].items()},
+        }
+    )
+
+
+def measured_agreement(answers: Sequence[LabelledAnswer]) -> JudgeAgreement:
+    """Judge labelled answers and compare.
+
+    Raises:
+        UserError: A prompt asks no fact of the embedded world, or there is no answer of a model or no written one.
+    """
+    judge = embedded_judge()
+    pairs: dict[str, list[tuple[str, str]]] = {"models": [], "written": []}
+    for row in answers:
+        verdict = judge(row.prompt, row.answer)
+        if verdict is None:
+            raise UserError(f"prompt={row.prompt!r} asks no fact of the world; use one of its questions")
+        source = "written" if row.source.startswith("written/") else "models"
+        pairs[source].append((row.verdict, verdict.value))
+    if lacking := [source for source, found in pairs.items() if not found]:
+        raise UserError(f"source={' and '.join(lacking)} has no labelled answer; add some")
+    every = [pair for part in pairs.values() for pair in part]
+    counts = Counter(every)
+    return JudgeAgreement(
+        all=_figures(every),
+        by_source={source: _figures(part) for source, part in pairs.items()},
+        kappa_by_category={name: _kappa([(one == name, other == name) for one, other in every]) for name in CATEGORIES},
+        confusion={label: {verdict: counts[label, verdict] for verdict in CATEGORIES} for label in CATEGORIES},
+        labels=LABELS,
+    )
+
+
+def read_labelled_answers(path: Path) -> list[LabelledAnswer]:
+    r"""Read a table of labelled answers: tab-separated, lines that begin with # left out, ``\n`` for a line break.
+
+    Raises:
+        UserError: The header or a label is not one of the known ones, or a row has too few columns.
+    """
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    header, *rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    if header != COLUMNS:
+        raise UserError(f"{path}: the header must be {' <tab> '.join(COLUMNS)}")
+    answers = []
+    for cells in rows:
+        if len(cells) != len(COLUMNS) or cells[-1] not in CATEGORIES:
+            raise UserError(f"{path}: {cells} needs {len(COLUMNS)} columns, the last one of {', '.join(CATEGORIES)}")
+        answers.append(LabelledAnswer(*(cell.replace("\\n", "\n") for cell in cells)))
+    return answers
+
+
+def _figures(pairs: Sequence[tuple[str, str]]) -> Agreement:
+    agreeing = sum(label == verdict for label, verdict in pairs)
+    interval = binomtest(agreeing, len(pairs)).proportion_ci(0.95, method="wilson")
+    return Agreement(len(pairs), agreeing / len(pairs), float(interval.low), float(interval.high), _kappa(pairs))
+
+
+def _kappa(pairs: Sequence[tuple[object, object]]) -> float:
+    """Return Cohen's kappa (1960): (observed - expected) / (1 - expected), expected from how often each says what."""
+    n = len(pairs)
+    labels, verdicts = (Counter(side) for side in zip(*pairs, strict=True))
+    observed = sum(label == verdict for label, verdict in pairs) / n
+    expected = sum(labels[name] * verdicts[name] for name in labels) / n**2
+    return (observed - expected) / (1 - expected) if expected < 1 else 1.0
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure the agreement on the table that the one argument names, and keep it beside this module."""
+    parser = argparse.ArgumentParser(prog="python -m kochat.world.agreement", description=main.__doc__)
+    parser.add_argument("table", type=Path, help="labelled answers: tests/world/judged_answers_200.tsv")
+    found = measured_agreement(read_labelled_answers(parser.parse_args(arguments).table))
+    write_json(Path(__file__).with_name(FIGURES), asdict(found))
+    print(f"agreement {found.all.agreement:.3f} of {found.all.n}, kappa {found.all.kappa:.3f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
