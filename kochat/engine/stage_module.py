@@ -190,7 +190,7 @@ class StageModule(L.LightningModule):
         """Go on counting tokens, on the first rank."""
         self.tokens_read = checkpoint.get("tokens_read", 0) if self.global_rank == 0 else 0
 
-    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:  # noqa: FBT001, FBT002 - torch's
         """Load a checkpoint of what is trained; refuse it when a single key is missing or strange."""
         if strict:
             check_keys(self, state_dict)

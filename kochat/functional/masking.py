@@ -88,7 +88,7 @@ def masked_mean(x: Tensor, mask: Tensor, *, num_tokens: Tensor | float | None = 
 def masked_whiten(
     x: Tensor,
     mask: Tensor,
-    shift_mean: bool = True,
+    shift_mean: bool = True,  # noqa: FBT001, FBT002 - scripts rely on this signature
     *,
     mean: Tensor | None = None,
     variance: Tensor | None = None,

@@ -210,7 +210,7 @@ class PPOModule(StageModule):
             self.adopt(role)
         train_only(self, [self.roles.policy, self.roles.critic], self.roles.frozen())
 
-    def train(self, mode: bool = True) -> PPOModule:
+    def train(self, mode: bool = True) -> PPOModule:  # noqa: FBT001, FBT002 - torch's
         """Keep every role in eval mode: dropout would make the ratio differ from 1 before the first step."""
         return super().train(False)
 
