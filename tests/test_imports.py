@@ -18,6 +18,7 @@ LEVELS = [
     {"engine"},
     {"stages"},
     {"lightning_cli", "terminal_chat"},
+    {"run_parsing"},
     {"study"},
     {"cli"},
     {"__main__"},

@@ -20,7 +20,6 @@ from typing import Any, Literal, NamedTuple, Protocol
 from kochat.cleaning.leaks import Guards
 from kochat.data.records import CorpusRecord, PreferenceRecord, PromptRecord, Record, SFTRecord
 
-Language = Literal["ko", "en"]
 Thresholds = Mapping[str, Any]  # the thresholds of all rules, by name
 ALL_RECORDS = (SFTRecord, PreferenceRecord, PromptRecord, CorpusRecord)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from kochat.cleaning.rules import rule_words
 from kochat.errors import UserError
 from kochat.metrics.intervals import Interval
 from kochat.text.particles import fill
@@ -40,7 +41,7 @@ class Texts:
         if lang not in LANGUAGES:
             raise UserError(f"--lang {lang!r}: the report is written in {' or '.join(LANGUAGES)}; use one of them")
         self.lang = lang
-        self._texts = dict(read_texts(lang))
+        self._texts = read_texts(lang) | {f"rule.{name}": words for name, words in rule_words(lang).items()}
         for package in packages:
             self._add(package)
 

@@ -14,8 +14,10 @@ from kochat.report.section_parts import figure, missing, note, part, present
 from kochat.report.study_results import DATA
 from kochat.report.study_view import Contrast, StudyView
 from kochat.report.text_scores import signatures
+from kochat.report.words import Texts
 from kochat.study.conclusions import make_findings
 from kochat.study.stage_reports import StageReport
+from kochat.world.agreement import judge_agreement
 
 _DEFINED = ("reward", "accuracy", "hallucination", "abstention", "val_loss")
 
@@ -120,9 +122,32 @@ def limits(view: StudyView, reports: Sequence[StageReport]) -> Section:
         texts("limits.one_seed" if len(seeds) <= 1 else "limits.seeds", n=len(seeds)),
         texts("limits.size", size=view.results.study.test_set.size),
         *own,
-        *(texts(f"limits.{key}") for key in ("judge", "overlap", "unmeasured")),
+        texts("limits.judge"),
+        *([_judge_agreement(texts)] if any(record.whole.n_judged for record in view.records.values()) else []),
+        *(texts(f"limits.{key}") for key in ("overlap", "unmeasured")),
     ]
     return Section("limits", texts("section.limits"), [Bullets(points)])
+
+
+def _judge_agreement(texts: Texts) -> str:
+    """Say how far the judge of facts agrees with a reader, from labels that it was never mended on."""
+    kept = judge_agreement()
+
+    def right_of(verdict: str) -> float:
+        given = {label: row[verdict] for label, row in kept.confusion.items()}
+        return given[verdict] / sum(given.values())
+
+    shares = {
+        "agreement": kept.all.agreement,
+        "low": kept.all.low,
+        "high": kept.all.high,
+        "models": kept.by_source["models"].agreement,
+        "written": kept.by_source["written"].agreement,
+        "correct": right_of("correct"),
+        "wrong": right_of("wrong"),
+    }
+    words = {name: f"{100 * share:.0f}%" for name, share in shares.items()}
+    return texts("limits.judge_agreement", n=kept.all.n, kappa=f"{kept.all.kappa:.2f}", **words)
 
 
 def _no_limits(view: object) -> list[str]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from kochat.cleaning.ledger import LEDGER_FILE
+from kochat.cleaning.rules import rule_of_dirt
+from kochat.storage import read_jsonl
 
 DIRT_FILE = "dirt.jsonl"
 Row = tuple[str, int]
 Score = dict[str, int | float]
 # Rows that went for the sake of the test set, not because they were dirty.
 SPLIT_RULES = frozenset({"held_out", "near_test", "fixed_prompt"})
-# Kinds of dirt whose rule has another name.
-_RULE_OF = {"token_residue": "residue", "english_noise": "non_korean"}
 
 
 def dirt_scores(v1: Path, v2: Path) -> dict[str, Score]:
@@ -28,10 +27,10 @@ def dirt_scores(v1: Path, v2: Path) -> dict[str, Score]:
     nowhere, unless their dirt was dealt with before. A rule whose kind was never planted has a row of its own with what it
     touched. The row ``all`` sums over kinds and rules.
     """
-    ledger = list(_lines(v2 / LEDGER_FILE))
+    ledger = list(read_jsonl(v2 / LEDGER_FILE))
     gone = {_row(line) for line in ledger if line["rule"] in SPLIT_RULES}
     ledger = [line for line in ledger if line["rule"] not in SPLIT_RULES]
-    labels = list(_lines(v1 / DIRT_FILE))
+    labels = list(read_jsonl(v1 / DIRT_FILE))
     planted = {row for label in labels for row in _copies(label)}
     found: dict[str, list[bool]] = defaultdict(list)
     dealt_with = _Dealt(ledger)
@@ -41,8 +40,9 @@ def dirt_scores(v1: Path, v2: Path) -> dict[str, Score]:
     touched: dict[str, set[Row]] = defaultdict(set)
     for line in ledger:
         touched[line["rule"]].add(_row(line))
+    rules = rule_of_dirt()
     scores = {
-        kind: _recall(hits) | _precision(touched.pop(_RULE_OF.get(kind, kind), set()), planted)
+        kind: _recall(hits) | _precision(touched.pop(rules.get(kind, kind), set()), planted)
         for kind, hits in sorted(found.items())
     }
     scores |= {rule: _precision(rows, planted) for rule, rows in sorted(touched.items())}
@@ -85,8 +85,3 @@ def _recall(hits: list[bool]) -> Score:
 
 def _precision(touched: set[Row], planted: set[Row]) -> Score:
     return {"touched": len(touched), "precision": len(touched & planted) / len(touched) if touched else 1.0}
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        yield from map(json.loads, file)

@@ -14,7 +14,7 @@ import torch
 from kochat.config_types import ModelSource
 from kochat.engine.stage import Stage
 from kochat.errors import UserError
-from kochat.lightning_cli import ParsedRun, parse_run
+from kochat.run_parsing import ParsedRun, parse_run
 from kochat.study.plan import PlannedRun, StudyPlan
 
 SHUFFLE_SEED = "data.init_args.seed"  # a study's seeds go to the shuffle too

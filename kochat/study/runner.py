@@ -17,8 +17,9 @@ from kochat.study.data_preparation import prepare_study
 from kochat.study.plan import SAMPLE, StudyPlan, read_plan
 from kochat.study.resolved_runs import ResolvedRun, seeded_name
 from kochat.study.resolved_study import ResolvedStudy, resolve_study
-from kochat.study.scoring import SAMPLES, Judge, RewardScorer, score_run
+from kochat.study.scoring import SAMPLES, RewardScorer, score_run
 from kochat.study.study_record import write_study_file
+from kochat.world.judgement import embedded_judge
 
 _CORPUS, _TOKENIZER = "data.init_args.path", "model.init_args.tokenizer_source"
 
@@ -136,11 +137,7 @@ def score_all(study: ResolvedStudy, folders: Mapping[str, Path], *, known_world:
     scorer = study.scorer
     max_length = int(scorer.leaves["data.init_args.max_length"])
     reward = RewardScorer(folders[scorer.name] / runs.EXPORT_DIR, max_length)
-    judge: Judge | None = None
-    if known_world:
-        from kochat.world.judgement import judge as judge_facts
-
-        judge = judge_facts
+    judge = embedded_judge() if known_world else None
     for run in study.runs:
         if run.stage.answers and run.stage.compared and (folders[run.name] / SAMPLES).is_file():
             score_run(folders[run.name], reward, judge)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,9 +13,11 @@ from kochat.nn.tokenizers import load_tokenizer
 from kochat.nn.unpadded import rows_of
 from kochat.rewards.reward_models import export_centring, load_reward_model
 from kochat.storage import read_jsonl, write_jsonl
+from kochat.world.judgement import Verdict
+
+FactJudge = Callable[[str, str], Verdict | None]  # (prompt, answer) -> None where the prompt asks no known fact
 
 SAMPLES, SCORED = "samples.jsonl", "scored.jsonl"
-Judge = Callable[[str, str], Any]
 
 
 class RewardScorer:
@@ -58,7 +59,7 @@ class RewardScorer:
         return scores
 
 
-def score_run(run: Path, reward: RewardScorer | None, judge: Judge | None) -> None:
+def score_run(run: Path, reward: RewardScorer | None, judge: FactJudge | None) -> None:
     """Write ``scored.jsonl``: the run's samples with ``reward`` and ``verdict`` among their scores."""
     rows = list(read_jsonl(run / SAMPLES))
     rewards = reward([(row["prompt"], row["answer"]) for row in rows]) if reward else [None] * len(rows)

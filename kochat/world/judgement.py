@@ -72,11 +72,6 @@ def _verdict(found: AnswerReading) -> Verdict:
     return Verdict.WRONG if found.about_another or found.claims_unknown else Verdict.ABSTAINED
 
 
-def judge(prompt: str, answer: str) -> Verdict | None:
-    """Judge `answer` to `prompt` by the embedded world; None when the prompt asks no fact of it."""
-    return embedded_judge()(prompt, answer)
-
-
 @lru_cache(maxsize=1)
 def embedded_judge() -> Judge:
     """Return the judge of the world that ships with the package; it is made once, which takes a second."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from kochat.config_types import ModelSource
 from kochat.engine.stage import Stage
-from kochat.lightning_cli import ParsedRun
+from kochat.run_parsing import ParsedRun
 from kochat.stages import stages_by_name
 from kochat.study.plan import PlannedRun
 from kochat.study.resolved_runs import ResolvedRun

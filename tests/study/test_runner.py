@@ -8,7 +8,7 @@ import pytest
 
 from kochat.config_types import ModelSource
 from kochat.errors import UserError
-from kochat.lightning_cli import parse_run
+from kochat.run_parsing import parse_run
 from kochat.study import resolved_runs, runner
 from kochat.study.plan import PlannedRun, StudyPlan, read_plan
 from kochat.study.resolved_runs import resolve_runs, run_arguments

@@ -14,7 +14,7 @@ from kochat.world.contents import World
 from kochat.world.dirt import TOO_LONG_CHARS
 from kochat.world.frozen_test import training_texts, trigrams
 from kochat.world.generator import TRAINING_FILES, write_sample
-from kochat.world.judgement import Verdict, judge
+from kochat.world.judgement import Verdict, embedded_judge
 from kochat.world.sizes import SIZES
 
 SFT, RM, PPO, CORPUS = TRAINING_FILES
@@ -76,7 +76,7 @@ def test_rankings_go_from_correct_over_evasive_to_bad() -> None:
     verdicts: dict[int, Counter] = {place: Counter() for place in range(3)}
     for row in RowWriter(World.load(), 0, SIZES["quickstart"]).rm():
         for place, index in enumerate(row["ranking"]):
-            verdicts[place][judge(row["prompt"], row[f"completion_{index}"])] += 1
+            verdicts[place][embedded_judge()(row["prompt"], row[f"completion_{index}"])] += 1
     assert set(verdicts[0]) == {Verdict.CORRECT, None}
     assert set(verdicts[1]) == {Verdict.ABSTAINED, None}
     assert set(verdicts[2]) == {Verdict.WRONG, Verdict.MALFORMED, None}
@@ -88,7 +88,7 @@ def test_length_does_not_give_the_better_answer_away() -> None:
     longer: dict[tuple[str, int], list[float]] = {(kind, place): [] for kind in ("fact", "talk") for place in (1, 2)}
     for row in RowWriter(World.load(), 0, SIZES["quickstart"]).rm():
         lengths = [len(row[f"completion_{index}"]) for index in row["ranking"]]
-        kind = "talk" if judge(row["prompt"], "") is None else "fact"
+        kind = "talk" if embedded_judge()(row["prompt"], "") is None else "fact"
         for place in (1, 2):
             longer[kind, place].append(0.5 + 0.5 * ((lengths[0] > lengths[place]) - (lengths[0] < lengths[place])))
     for shares in longer.values():
@@ -125,7 +125,7 @@ def test_trained_facts_of_the_test_set_are_asked_in_sft_in_other_words(rows: dic
         if row["kind"] != "talk":
             known = not asked.isdisjoint(map(prompt_key, questions[row["fact_id"]].asked()))
             assert known == (row["kind"] == "trained")
-            assert judge(row["prompt"], row["completion"]) is Verdict.CORRECT
+            assert embedded_judge()(row["prompt"], row["completion"]) is Verdict.CORRECT
 
 
 def test_ppo_has_prompts_that_sft_never_shows(rows: dict[str, list[dict]]) -> None:

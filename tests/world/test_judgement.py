@@ -8,7 +8,7 @@ import pytest
 from kochat.text.particles import fill
 from kochat.world.clean_rows import good_answers, half_answers
 from kochat.world.contents import Question, World
-from kochat.world.judgement import Judge, Verdict, embedded_judge, judge
+from kochat.world.judgement import Judge, Verdict, embedded_judge
 
 HERE = Path(__file__).parent
 
@@ -73,11 +73,11 @@ def test_questions_are_known_in_training_and_test_wordings_and_through_cleaning_
     for template in (*question.relation.questions, *question.relation.test_questions):
         prompt = question.ask(template)
         assert world_judge.question(f'  "{prompt.rstrip("?.")}" ').id == "capital/프랑스"
-    assert judge(question.ask(question.relation.questions[0]), "파리예요.") is Verdict.CORRECT
+    assert embedded_judge()(question.ask(question.relation.questions[0]), "파리예요.") is Verdict.CORRECT
 
 
 def test_a_prompt_that_asks_no_fact_is_not_judged() -> None:
-    assert judge("오늘 저녁 뭐 먹을까?", "파리예요.") is None
+    assert embedded_judge()("오늘 저녁 뭐 먹을까?", "파리예요.") is None
 
 
 def test_conjoining_jamo_are_read_as_syllables(world_judge: Judge, questions: dict) -> None:

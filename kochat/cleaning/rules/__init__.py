@@ -13,7 +13,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TypeVar
 
-from kochat.cleaning.rule_kinds import Language, Rule
+from kochat.cleaning.rule_kinds import Rule
 
 RuleT = TypeVar("RuleT", bound=Rule)
 
@@ -44,7 +44,7 @@ def rule_of_dirt() -> dict[str, str]:
     return {dirt.kind: rule.name for rule in ALL.values() for dirt in rule.planted}
 
 
-def rule_words(lang: Language) -> dict[str, str]:
+def rule_words(lang: str) -> dict[str, str]:
     """Return how a report in `lang` names each rule, and each kind of dirt that is named otherwise than its rule."""
     words = {name: getattr(rule.words, lang) for name, rule in ALL.items()}
     planted = ((dirt.kind, dirt.words or rule.words) for rule in ALL.values() for dirt in rule.planted)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, FiniteFloat, field_validator
 from kochat.metrics.intervals import Interval
 from kochat.metrics.length_effects import answer_length
 from kochat.metrics.pair_accuracy import GRADES
-from kochat.metrics.pairs import pair_credits
+from kochat.metrics.pairs import record_accuracy
 from kochat.metrics.reward_reliability import RewardQuality, reward_quality
 from kochat.report.record_files import parse_record, read_record, read_records
 from kochat.report.study_results import Run
@@ -111,7 +111,7 @@ def reward_record(ranked: Sequence[RankedScores], centring: Centring | None = No
     means = dict(zip(GRADES, scores.mean(0).tolist(), strict=True))
     margin = means["best"] - means["worst"]
     spread = float(scores.std())
-    right = pair_credits(quality.margins).mean(1).tolist()
+    right = record_accuracy(scores).tolist()
     return RewardRecord(
         means=means,
         centred={grade: centring(mean) for grade, mean in means.items()} if centring else None,

@@ -1,0 +1,78 @@
+"""Read what a command line and its configs say of a run, before anything is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from jsonargparse import ArgumentError
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser
+
+from kochat.config_errors import explain
+from kochat.engine.stage import Stage
+from kochat.engine.stage_module import StageModule
+from kochat.errors import UserError
+from kochat.lightning_cli import KochatCLI
+
+
+@dataclass(frozen=True)
+class ParsedRun:
+    """What a command line says, before anything is made of it.
+
+    Args:
+        config: the subcommand's whole config with all defaults, as nested plain values; model inputs stay `ModelSource`.
+        module_class: the class of the model.
+        stage: its stage.
+    """
+
+    config: dict[str, Any]
+    module_class: type[StageModule]
+    stage: Stage
+
+
+class _ParserMade(Exception):
+    """Carries the parser out of LightningCLI's constructor."""
+
+    def __init__(self, parser: LightningArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+class _ParserOnly(KochatCLI):
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        raise _ParserMade(parser)
+
+
+@cache
+def _parser() -> LightningArgumentParser:
+    """Build the parser of all subcommands once: building takes longer than parsing."""
+    try:
+        _ParserOnly([])
+    except _ParserMade as made:
+        return made.parser
+    raise RuntimeError("LightningCLI parsed nothing")
+
+
+def parse_run(args: list[str]) -> ParsedRun:
+    """Parse ``fit``, ``validate``, ``test`` or ``predict`` and its configs without making or loading anything.
+
+    Raises:
+        UserError: for anything wrong in the arguments or the configs.
+    """
+    try:
+        parsed = _parser().parse_args(args)
+    except ArgumentError as error:
+        raise UserError(explain(str(error), args)) from error
+    config = _plain(parsed[parsed.subcommand].as_dict())
+    package, _, name = config["model"]["class_path"].rpartition(".")
+    module_class = getattr(import_module(package), name)
+    return ParsedRun(config, module_class, module_class.stage)
+
+
+def _plain(value: Any) -> Any:
+    """Leave out what jsonargparse notes about where a part of a config came from."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if not key.startswith("__")}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
