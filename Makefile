@@ -28,7 +28,7 @@ study: $(VENV)/.installed  ## run the whole study on the embedded data; ends wit
 	$(BIN)/python -m kochat study --config configs/study/quickstart.yaml
 
 test: $(VENV)/.installed-test  ## install what the tests need and run them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.installed-dev  ## lint, format check and types
 	$(BIN)/ruff check kochat tests

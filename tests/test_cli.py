@@ -229,6 +229,7 @@ def test_test_needs_a_finished_run(capsys, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_v2_that_is_not_what_clean_wrote(capsys, tmp_path, base):
     """A row edited by hand is found by its manifest, before anything is trained."""
     from kochat.cleaning.cleaner import clean
@@ -302,6 +303,7 @@ def test_a_path_in_a_yaml_is_relative_to_it_and_one_on_the_command_line_to_here(
     assert config["model"]["init_args"]["base"] == "skt/kogpt2-base-v2"
 
 
+@pytest.mark.slow
 def test_clean_writes_what_it_says(capsys, tmp_path):
     status, out, _ = said(capsys, "clean", tmp_path / "v1", "--sample", "--out", tmp_path / "v2")
     assert status == 0

@@ -82,6 +82,7 @@ def test_every_run_instantiates(path):
         assert cli.model.options.kl_coef == float(f"{stem.group(2)}.{stem.group(3)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=name)
 @pytest.mark.parametrize("path", RUNS, ids=name)
 def test_every_overlay_fits(path, overlay):
@@ -102,6 +103,7 @@ def planned_runs():
     return [(path, run.name) for path in STUDIES for run in read_plan(path).runs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "run_name"), planned_runs(), ids=lambda value: getattr(value, "stem", value))
 def test_every_run_of_a_study_instantiates(path, run_name, tmp_path):
     plan = read_plan(path)
@@ -114,6 +116,7 @@ def test_every_run_of_a_study_instantiates(path, run_name, tmp_path):
         assert field == key or getattr(cli.model.options, field) == value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STUDIES, ids=name)
 def test_a_study_gives_each_run_what_it_starts_from(path):
     """Model inputs that are runs of the study stand before the run that reads them."""

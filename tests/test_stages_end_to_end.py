@@ -13,6 +13,8 @@ import torch
 
 from kochat.cli import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
 LIMITS = {"limit_train": 8, "limit_validation": 4, "limit_test": 3, "max_prompt_length": 96}

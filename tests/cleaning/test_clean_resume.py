@@ -24,6 +24,8 @@ from kochat.text.sameness import content_words
 from kochat.world.generator import write_sample
 from tests.data.raw_data import files, sound_rows, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,7 +39,6 @@ def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "BYTES_PER_WORKER", 1)
 
 
-@pytest.mark.slow
 def test_one_worker_two_workers_and_a_second_run_give_the_same_bytes(world: Path, tmp_path: Path, small_tasks) -> None:
     reports = [clean(world, tmp_path / name, workers=count) for name, count in (("one", 1), ("two", 2), ("again", 1))]
     assert reports[0] == reports[1] == reports[2]
@@ -171,7 +172,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_cleaning_leaves_no_process_and_nothing_half_written(tmp_path: Path, kill: signal.Signals) -> None:

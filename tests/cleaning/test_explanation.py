@@ -54,7 +54,8 @@ def test_korean_letters_take_two_columns(raw: Path, tmp_path: Path) -> None:
     assert [line.partition("│")[0] for line in bars[:2]] == ["prompt: 음" + " " * 11, "completion: 짧은 질 "[:17] + " "]
 
 
-def test_with_raw_data_nothing_is_written(raw: Path, tmp_path: Path, capsys) -> None:
+def test_with_raw_data_nothing_is_written(raw: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # as wide a terminal wherever the test runs
     assert main(["clean", str(raw), "--out", str(tmp_path / "v2"), "--explain", "too_short"]) == 0
     out = capsys.readouterr().out
     assert "prompt: 음" in out

@@ -69,6 +69,7 @@ def test_a_worker_never_sees_ctrl_c_and_the_parent_still_does() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_idle_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "script.py"

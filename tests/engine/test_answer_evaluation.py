@@ -157,6 +157,7 @@ def run_rank(rank, port, folder):
     fit_and_test(folder, devices=2, strategy="ddp")
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one(tmp_path):
     """Five prompts on two ranks: the sampler repeats one, which must not count twice."""
     figures = expected_figures(SCORED)

@@ -12,6 +12,8 @@ from kochat.stages.sft.module import SFTModule
 from tests.engine.test_token_means import PAIRS, assert_same
 from tests.stages.harness import Batches, preference_batch, prompt_batch, text_batch, trainer, write_stage
 
+pytestmark = pytest.mark.slow
+
 RECORDS = [
     (p, [f"{p} 좋네요!!!", f"{p} 좋네요. 무엇을 도와드릴까요?", f"{p} ###"])
     for p in ("파리", "날씨", "도시 수도")  # two records and one

@@ -9,6 +9,8 @@ from kochat.stages import stages_by_name
 from kochat.study import composing
 from tests.report.synthetic import NASTY, write_study
 
+pytestmark = pytest.mark.slow
+
 
 def write_report(folder, lang="ko"):
     return composing.write_report(folder, lang, stages_by_name())

@@ -34,6 +34,7 @@ def folder(tmp_path):
     return write_study(tmp_path, prompts=24)
 
 
+@pytest.mark.slow
 def test_the_kl_sentence_follows_the_numbers(folder):
     set_metric(folder, "ppo_kl01", "ppo/val_kl", 0.8)
     set_metric(folder, "ppo_kl05", "ppo/val_kl", 0.2)
@@ -88,6 +89,7 @@ def courses(folder):
     ]
 
 
+@pytest.mark.slow
 def test_a_rise_at_each_step_is_claimed_only_where_it_is_clear(folder):
     for run, text in (("baseline", "모름"), ("sft_lora16", "수도는 모름"), ("ppo_kl01", None)):
         _set_answers(folder, run, text)

@@ -8,6 +8,8 @@ from kochat.errors import UserError
 from kochat.study.data_preparation import prepare_study
 from kochat.world.generator import write_sample
 
+pytestmark = pytest.mark.slow
+
 
 def digest(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -137,6 +137,7 @@ def test_what_scores_must_be_a_reward_model(tmp_path):
         resolve_study(read_plan(five(tmp_path, reward_model="sft_lora16")), LOGS)
 
 
+@pytest.mark.slow
 def test_a_small_study_from_data_to_report_and_nothing_twice(tmp_path, capsys):
     config, logs = five(tmp_path), tmp_path / "logs"
     report = run_study(StudyOptions(config, logs))

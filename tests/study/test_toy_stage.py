@@ -10,6 +10,8 @@ import pytest
 from kochat.cli import main
 from tests.study.small_study import TOY, small_run, write_plan
 
+pytestmark = pytest.mark.slow
+
 LABELS = {(rate, seed): f"learning_rate {rate} {{seed}} {seed}" for rate in ("0.001", "0.01") for seed in (0, 1)}
 WORDS = {"en": ("Toy", "seed"), "ko": ("장난감", "시드")}
 RUNS = {f"toy_{rate}_seed{seed}" for rate in ("slow", "fast") for seed in (0, 1)}

@@ -34,6 +34,7 @@ def test_the_table_holds_200_different_answers_of_all_kinds(answers: list[Labell
     assert {row.source.split("/")[1] for row in answers} == {"trained", "corpus_only"}
 
 
+@pytest.mark.slow
 def test_the_kept_agreement_is_what_the_judge_gives_today(answers: list[LabelledAnswer]) -> None:
     kept, today = judge_agreement(), measured_agreement(answers)
     assert kept.confusion == today.confusion

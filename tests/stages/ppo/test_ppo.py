@@ -409,6 +409,7 @@ def learned(tmp_path, base, tokenizer, kl_coef):
     return rollout.scores.mean().item(), kl.item()
 
 
+@pytest.mark.slow
 def test_it_learns_and_a_larger_kl_coef_stays_closer(tmp_path, base, tokenizer):
     """A random policy emits even ids half of the time; PPO nearly always, unless the KL penalty holds it back."""
     free, held = learned(tmp_path, base, tokenizer, 0.0), learned(tmp_path, base, tokenizer, 1.0)

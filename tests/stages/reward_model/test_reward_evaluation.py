@@ -168,6 +168,7 @@ def figures_in(folder):
     return {name: float(row[name]) for row in rows for name in row if name.startswith("rm/") and row[name]}
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one(tmp_path):
     """Three records on two ranks: the sampler repeats one, which must not count twice."""
     with socket.socket() as free:

@@ -20,6 +20,8 @@ from kochat.stages.reward_model.reward_tables import (
 from kochat.study import composing
 from tests.report.synthetic import NASTY, read_view, stage_of, write_study
 
+pytestmark = pytest.mark.slow
+
 RANKS = ("rm_lora0", "rm_lora8", "rm_lora16")
 # Better longer, better shorter, and of equal length; 0.75 and 0.9 predicted.
 ROWS = [
