@@ -17,6 +17,7 @@ A stage is a folder, and a variant is a set of factors. The rooms, each importin
     engine                                 what all stages share: the module's base, answers, sums over ranks, optimizers
     stages                                 pretrain, baseline, sft, reward_model, ppo: module, data, options, chapter of the report
     lightning_cli, terminal_chat           fit, validate, test, predict; answers in the terminal
+    run_parsing                            what a run's configs say, before anything is made of them
     study                                  plan, factors, contrasts -> runs -> scores -> report
     cli                                    the command line
 
