@@ -4,21 +4,22 @@
                            +--> reward model ---+--> PPO --> evaluate on one frozen test set --> report
     corpus --> base (only where no pretrained model is at hand)
 
-Rooms, each importing only from those before it:
+A stage is a folder, and a variant is a set of factors. The rooms, each importing only from the lines above its own:
 
-    errors, runs, types   one-line user errors; where runs live and when they are finished; paths in configs
-    functional            pure torch functions: masking, log-probabilities, KL, advantages, losses
-    text                  pure text functions: normalisation, cleaning edits, particles, the prompt template
-    data                  files -> validated records -> tensors; cleaning, splits, the DataModules
-    models                tokenizers, backbones, LoRA roles that share one base, exports
-    metrics               BLEU, ROUGE-L, chrF for Korean, pair accuracy, as torchmetrics
-    sample                the embedded default: a small Korean world of known facts, and its oracle
-    rollout               generate; collect what PPO needs to know about answers
-    modules               the stages as LightningModules: pretrain, sft, reward, ppo
-    callbacks             answers and their scores, reward scores, the NaN guard
-    lightning_cli, chat   fit, validate, test, predict; answers in the terminal
-    study                 a plan of runs -> scores -> report
-    cli                   the command line
+    errors                                 one-line errors: the user's input is wrong, a run failed
+    storage                                files written whole or not at all, JSON lines
+    runs, config_types, config_errors      where runs live and when they are finished; paths in configs; what is wrong with a config
+    functional, text                       pure torch functions; pure text functions: Unicode form, particles, the prompt template
+    data, nn, metrics, world               records, splits, batches; models, adapters, decoding; scores; a Korean world of known facts
+    cleaning                               v1 -> v2, one file a rule
+    rewards                                reward models, and the zero and unit of their scores
+    report                                 figures, tables, words, sections: what a report is built of
+    engine                                 what all stages share: the module's base, answers, sums over ranks, optimizers
+    stages                                 pretrain, baseline, sft, reward_model, ppo: module, data, options, chapter of the report
+    lightning_cli, terminal_chat           fit, validate, test, predict; answers in the terminal
+    run_parsing                            what a run's configs say, before anything is made of them
+    study                                  plan, factors, contrasts -> runs -> scores -> report
+    cli                                    the command line
 
 Everything is imported from its room (``from kochat.functional import gae``); importing ``kochat`` loads nothing.
 """
