@@ -156,6 +156,7 @@ def test_editing_is_idempotent_without_any_one_rule(text: str, off: str) -> None
      "\ud800", "token: ",
      "\n- ", "12", "[가", "{이", "</s>", "'\"", "<a x", "<!--", "###", "``", "ㄱㄴ", "ㄱ"],
 )  # fmt: skip
+@pytest.mark.slow
 def test_rules_take_linear_time(unit: str) -> None:
     """200,000 characters in a few seconds; what takes quadratic time takes minutes."""
     text = unit * (200_000 // len(unit))
