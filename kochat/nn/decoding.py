@@ -122,8 +122,27 @@ def draw(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw one token a row from (b, vocab) float32 logits; return its id (b,) and log-probability (b,), nats."""
     probabilities = (logits if temperature in (0, 1) else logits / temperature).softmax(dim=-1)
-    drawn = probabilities.multinomial(1, generator=generator).squeeze(-1) if temperature else logits.argmax(dim=-1)
+    drawn = _sample(probabilities, generator) if temperature else logits.argmax(dim=-1)
     return drawn, probabilities.gather(-1, drawn.unsqueeze(-1)).squeeze(-1).log()
+
+
+def _sample(probabilities: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """Draw a token a row in proportion to (b, vocab) probabilities, never one of probability 0.
+
+    torch.multinomial makes a random number for every token of the vocabulary. On a CPU that takes longer than the softmax, so one
+    number a row is looked up in the cumulative sum there. On a GPU random numbers are cheap, and cumulative sums not deterministic.
+    """
+    if probabilities.device.type != "cpu":
+        return probabilities.multinomial(1, generator=generator).squeeze(-1)
+    cumulative = probabilities.double().cumsum(dim=-1)
+    total = cumulative[:, -1:]
+    uniform = torch.rand(total.shape, dtype=total.dtype, generator=generator) * total
+    # Rounding may bring the product up to the total, above which there is no token.
+    below = torch.minimum(uniform, total.nextafter(torch.zeros_like(total)))
+    found = torch.searchsorted(cumulative, below, right=True).squeeze(
+        -1
+    )  # the first sum above: its token's weight is not 0
+    return found.clamp(max=probabilities.shape[-1] - 1)  # NaN is above nothing; the update will say that it is there
 
 
 def decode(tokenizer, responses: torch.Tensor, mask: torch.Tensor) -> list[str]:

@@ -200,3 +200,20 @@ def test_decode_leaves_special_tokens_out_and_shows_hangul(tokenizer):
     ]
     jamo = tokenizer("ᄏᄏᄏ")["input_ids"]  # conjoining jamo, as KoGPT2's tokenizer makes of ㅋㅋㅋ
     assert decode(tokenizer, torch.tensor([jamo]), torch.ones(1, len(jamo), dtype=torch.bool)) == ["ㅋㅋㅋ"]
+
+
+def test_the_largest_uniform_number_draws_the_last_token_that_has_weight(monkeypatch):
+    """Also where its product with the sum is rounded up to the sum; tokens behind that one have weight 0."""
+    monkeypatch.setattr(torch, "rand", lambda shape, **options: torch.full(shape, 1.0, dtype=options["dtype"]))
+    logits = torch.tensor(
+        [[0.0, 1.0, 2.0, -torch.inf, -torch.inf], [-torch.inf, 3.0, -torch.inf, -torch.inf, -torch.inf]]
+    )
+    tokens, _ = draw(logits, 1.0, None)
+    assert tokens.tolist() == [2, 1]
+    monkeypatch.setattr(torch, "rand", lambda shape, **options: torch.zeros(shape, dtype=options["dtype"]))
+    assert draw(logits, 1.0, None)[0].tolist() == [0, 1]
+
+
+def test_a_row_that_is_no_distribution_ends_in_a_number_that_is_not_finite():
+    _, logprobs = draw(torch.tensor([[torch.nan, 0.0], [0.0, 0.0]]), 1.0, torch.Generator().manual_seed(0))
+    assert logprobs.isfinite().tolist() == [False, True]
