@@ -98,6 +98,11 @@ class ContrastMaker:
         if unknown:
             raise UserError(f"contrasts: chain: {unknown[0]!r} is no run of this study; it has {', '.join(copies)}")
         steps = [copies.get(name) or own[name] for name in contrast.chain]
+        silent = [run.name for run in self.runs if any(run.name in step for step in steps) and not run.stage.compared]
+        if silent:
+            raise UserError(
+                f"contrasts: chain: the answers of {silent[0]!r} are not compared; give runs of stages such as baseline, SFT and PPO"
+            )
         times = max(len(step) for step in steps)
         chains = [[step[number] if len(step) > 1 else step[0] for step in steps] for number in range(times)]
         return [ContrastEntry(name=contrast.name, chain=chain) for chain in chains]

@@ -50,6 +50,9 @@ class PlannedRun(BaseModel):
     per_seed: bool | None = None
 
 
+MAX_SEED = 2**32 - 1  # NumPy takes no larger one
+
+
 class PlannedContrast(BaseModel):
     """What is compared: all runs that differ in the factor ``vary`` alone, or a ``chain`` of runs, each with the one before it.
 
@@ -73,6 +76,8 @@ class PlannedContrast(BaseModel):
             raise ValueError("a contrast is {vary: FACTOR}, {vary: FACTOR, stage: STAGE} or {chain: [RUN, RUN]}")
         if len(self.chain) == 1:
             raise ValueError("chain: a chain needs two runs or more")
+        if twice := _twice(self.chain):
+            raise ValueError(f"chain: {twice[0]!r} stands twice; name each run once")
         return self
 
 
@@ -139,6 +144,8 @@ class StudyPlan(BaseModel):
             raise ValueError(f"run names stand twice: {twice}")
         if twice := _twice(self.seeds):
             raise ValueError(f"seeds: stand twice: {twice}")
+        if bad := [seed for seed in (*self.seeds, self.seed) if not 0 <= seed <= MAX_SEED]:
+            raise ValueError(f"seeds: {bad[0]} is no seed; give whole numbers from 0 to {MAX_SEED}")
         if self.reward_model not in names:
             raise ValueError(f"reward_model: {self.reward_model!r} is none of the runs {names}")
         for place, run in enumerate(self.runs):
@@ -170,7 +177,7 @@ def read_plan(path: Path) -> StudyPlan:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise UserError(f"{path}: {field}: {first['msg']}") from error
+        raise UserError(f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}") from error
     return _absolute(plan, path.resolve().parent)
 
 

@@ -83,7 +83,11 @@ def resolve_runs(plan: StudyPlan, logs_dir: Path) -> list[ResolvedRun]:
     for run in once:
         seeds = plan.all_seeds if run.name in multiplied else plan.all_seeds[:1]
         drafts += [_draft(plan, _seeded(run, seed, multiplied), run.name, seed, logs_dir) for seed in seeds]
-    return _parse_all(drafts)
+    runs = _parse_all(drafts)
+    names = [run.name for run in runs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"runs: {twice!r} is also what a seed's copy of another run is called; give it another name")
+    return runs
 
 
 def _per_seed(run: ResolvedRun) -> bool:

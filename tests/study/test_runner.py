@@ -117,6 +117,19 @@ def test_seeds_multiply_what_they_should(tmp_path):
     assert study.scorer.name == "rm_lora16"
 
 
+def test_a_run_named_like_a_seeds_copy_of_another_is_refused(tmp_path):
+    runs = [small_run(stem) for stem in FIVE]
+    runs.append(small_run("sft_lora16", "sft_lora16_seed4", per_seed=False))
+    with pytest.raises(UserError, match=r"'sft_lora16_seed4' is also what a seed's copy of another run is called"):
+        resolve_study(read_plan(write_plan(tmp_path, runs, seeds=[4, 7])), LOGS)
+
+
+def test_a_chain_of_answers_has_no_reward_model(tmp_path):
+    plan = write_plan(tmp_path, [small_run(stem) for stem in FIVE], contrasts=[{"chain": ["baseline", "rm_lora16"]}])
+    with pytest.raises(UserError, match=r"chain: the answers of 'rm_lora16' are not compared"):
+        resolve_study(read_plan(plan), LOGS)
+
+
 @pytest.mark.parametrize("path", sorted((CONFIGS / "study").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_ours_resolves_in_seconds(path):
     started = time.perf_counter()
