@@ -1,4 +1,4 @@
-"""The command line: one function a command, everything heavy imported only by the command that needs it."""
+"""The command line: one function for each command. Each command imports large libraries only if it needs them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LIGHTNING = {
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line and exit status 2."""
+    """An argument parser that reports an error in one line, with exit status 2."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        """Raise instead of printing the usage."""
+        """Raise UserError instead of printing the usage."""
         raise UserError(f"{message} (see: {self.prog} --help)")
 
 
@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 done; 2 the input is wrong, 1 a run failed, both said in the last line of stderr; 130 interrupted.
+        The exit status: 0 done; 1 a run failed or 2 the input is wrong (the last line of stderr says why); 130 interrupted.
     """
     args = list(sys.argv[1:] if args is None else args)
     try:
@@ -47,7 +47,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"kochat: error: {message}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
-        print("kochat: interrupted; what is finished is kept", file=sys.stderr)
+        print("kochat: interrupted; finished work is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -83,19 +83,19 @@ def _lightning(args: list[str]) -> int:
 def _clean_arguments(parser: Parser) -> None:
     parser.add_argument("raw", nargs="?", type=Path, help="folder of KoChatGPT's files (v1), or one of them")
     parser.add_argument("--out", type=Path, required=True, help="folder for the cleaned files (v2)")
-    parser.add_argument("--config", type=Path, help="YAML of thresholds (see configs/data/clean.yaml)")
+    parser.add_argument("--config", type=Path, help="YAML of thresholds and switches (see configs/data/clean.yaml)")
     parser.add_argument("--download", action="store_true", help="fetch KoChatGPT's three files into RAW first")
     parser.add_argument("--sample", action="store_true", help="write the embedded Korean world into RAW first")
     parser.add_argument("--seed", type=int, default=0, help="seed of the embedded world's generator")
     parser.add_argument("--workers", type=int, help="processes that share the work (default: all cores)")
-    parser.add_argument("--corrections", type=Path, help="JSONL of rows to mend or drop by hand (see docs/data.md)")
+    parser.add_argument("--corrections", type=Path, help="JSONL of rows to correct or drop (see docs/cleaning.md)")
     parser.add_argument("--tokenizer", help="a tokenizer's folder or hub id, for the bound max_tokens")
-    parser.add_argument("--html", action="store_true", help="also write the ledger as a page, OUT/ledger.html")
-    parser.add_argument("--explain", metavar="RULE", help="show ten examples of what a rule did, and write nothing")
+    parser.add_argument("--html", action="store_true", help="also write the ledger as an HTML page, OUT/ledger.html")
+    parser.add_argument("--explain", metavar="RULE", help="show ten examples of what a rule did; writes nothing")
 
 
 def _clean(options: argparse.Namespace) -> int:
-    """Clean raw data (v1) into v2, with counts by rule and file; or show what was done."""
+    """Clean raw data (v1) into v2 and print counts by rule and file; or show what a cleaning did."""
     from dataclasses import fields, replace
 
     from kochat.cleaning.command import CleanOptions, run_clean
@@ -106,7 +106,7 @@ def _clean(options: argparse.Namespace) -> int:
 
 
 def _folder_of_run(tokenizer: str | None) -> str | None:
-    """Put a run's folder in place of its name; a folder or a hub id, which the cleaning knows itself, stays."""
+    """Replace the name of a run by its folder; keep a folder or a hub id, which the cleaning can load itself."""
     if tokenizer is None or "/" in tokenizer or Path(tokenizer).is_dir():
         return tokenizer
     from kochat.runs import RunSpace
@@ -118,13 +118,13 @@ def _study_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--config", type=Path, required=True, help="the study's YAML, such as configs/study/quickstart.yaml"
     )
-    parser.add_argument("--raw", type=Path, help="folder of raw data (v1) in place of the study's own")
-    parser.add_argument("--corpus", type=Path, help="corpus file to pretrain the base on, in place of the study's own")
+    parser.add_argument("--raw", type=Path, help="folder of raw data (v1) instead of the study's own")
+    parser.add_argument("--corpus", type=Path, help="corpus file for pretraining the base, instead of the study's own")
     parser.add_argument("--logs_dir", type=Path, default=Path("lightning_logs"), help="the folder of all runs")
     parser.add_argument(
-        "--tokenizer", type=Path, help="folder of a tokenizer for the pretrained base, in place of one trained here"
+        "--tokenizer", type=Path, help="folder of a tokenizer for the pretrained base, instead of training one"
     )
-    parser.add_argument("--only", nargs="*", help="run these runs (and no report)")
+    parser.add_argument("--only", nargs="*", help="run only these runs, and write no report")
     parser.add_argument("--lang", choices=("ko", "en"), default="ko", help="the report's language")
 
 
@@ -143,7 +143,7 @@ def _report_arguments(parser: Parser) -> None:
     parser.add_argument("--lang", choices=("ko", "en"), default="ko", help="the report's language")
     parser.add_argument(
         "--stages", metavar="PACKAGE", action="append", default=[],
-        help="a package with a stage of your own, for its section (may be given several times)",
+        help="a package with a stage of your own, to add its section (may be given several times)",
     )  # fmt: skip
 
 
@@ -179,7 +179,7 @@ def _chat(options: argparse.Namespace) -> int:
 
 
 def _model_folder(options: argparse.Namespace) -> Path:
-    """Return the local folder of the model that was named."""
+    """Return the local folder of the model that the user named."""
     from kochat.engine.inputs import Inputs
     from kochat.runs import RunSpace
 

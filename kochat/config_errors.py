@@ -1,4 +1,4 @@
-"""Say in one line what is wrong with a run's configs: the file, the field, what is the matter, and where help is."""
+"""Explain an error in a run's configs in one line: the file, the field, the fault, and the command that shows help."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from jsonargparse import ArgumentError
 from lightning.pytorch.cli import LightningArgumentParser
 
-_REWORDED = (  # jsonargparse's words for a value that fits none of the types allowed -> what matters in them
+_REWORDED = (  # parts of jsonargparse's messages -> shorter words
     (r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: - ", ""),
     (r" - (Expected a <class 'NoneType'>|Not a valid subclass of).*", ""),
     (r"Expected a dot import path string: (\S+)", r"there is no class '\1'"),
@@ -24,23 +24,23 @@ _REWORDED = (  # jsonargparse's words for a value that fits none of the types al
     (r"Problems parsing config: ", "not YAML: "),
     (r"Unexpected config:.*", "holds no settings"),
 )
-_LEFT_OUT = dict.fromkeys(  # settings that people look for -> why there is none
+_LEFT_OUT = dict.fromkeys(  # settings that users may look for -> why they do not exist
     ("top_k", "top_p", "repetition_penalty"),
-    "kochat samples from the whole distribution, the one whose log-probabilities PPO compares; leave it out",
+    "kochat samples from the whole distribution, because PPO compares its log-probabilities; leave it out",
 )
-_RENAMED = {"packing": "unpad"}  # settings of earlier versions -> what they are called now
+_RENAMED = {"packing": "unpad"}  # settings of earlier versions -> their names now
 _NOT_ACCEPTED = re.compile(r"Option '(\w+)' is not accepted")
 _UNKNOWN_OPTION = re.compile(r"Subcommand '\w+' does not accept option '([\w.]+)'")
 
 
 class ConfigParser(LightningArgumentParser):
-    """A parser whose errors name the file that they are in."""
+    """A parser whose errors name the config file."""
 
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Any:
         """Parse a config file.
 
         Raises:
-            ArgumentError: beginning with the file's path.
+            TypeError: if the file is wrong; the message begins with its path.
         """
         try:
             return super().parse_path(path, *args, **kwargs)
@@ -51,10 +51,10 @@ class ConfigParser(LightningArgumentParser):
 
 
 def explain(message: str, args: Sequence[str]) -> str:
-    """Reduce a parser's message to one line that names the file and the command whose help says more.
+    """Shorten a parser's message to one line that names the file and a help command.
 
     Args:
-        message: what jsonargparse says.
+        message: the message of jsonargparse.
         args: the command line, the subcommand first.
     """
     line = " ".join(message.split())
@@ -72,13 +72,13 @@ def explain(message: str, args: Sequence[str]) -> str:
 
 
 def _help_option(line: str) -> str:
-    """Return the option whose help lists the settings in question."""
+    """Return the help option that lists the settings of the part with the error."""
     in_class = re.search(r"\b(model|data): (\w+(?:Module|DataModule)): ", line)
     return f"--{in_class.group(1)}.help {in_class.group(2)}" if in_class else "--help"
 
 
 def _file_with(key: str, args: Sequence[str]) -> Path | None:
-    """Find the config, or the piece that it names, in which ``key`` stands."""
+    """Find the config, or a YAML file that it includes, which has ``key``; None if there is none."""
     for path in _files(args):
         if path.is_file() and re.search(rf"(?:^|[\s{{,]){re.escape(key)}\s*:", path.read_text(encoding="utf-8")):
             return path

@@ -1,4 +1,4 @@
-"""Types of configuration values: a path inside a YAML is relative to that YAML, one on the command line to the working directory."""
+"""Types of config values. A path in a YAML is relative to that YAML; a path on the command line to the working directory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DataPath(str):
 
 
 def _model_source(value: object) -> ModelSource:
-    """Make a directory's path absolute; leave run names and hub ids alone."""
+    """Make the path of a directory absolute; run names and hub ids stay unchanged."""
     if not isinstance(value, str):
         raise ValueError(f"expected a directory, a run name or a hub id, not {value!r}")
     is_path = value.startswith((".", "/")) or value.count("/") > 1 or (os.sep in value and os.path.isdir(value))

@@ -1,4 +1,4 @@
-"""fit, validate, test and predict: LightningCLI composing a run from YAML pieces, named after its config, finished by ``done.json``."""
+"""fit, validate, test and predict: build a run from YAML files with LightningCLI, name it after its config, write ``done.json`` last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-# A config names kochat's classes by their name alone, so all of them are imported here.
+# Configs name kochat's classes without their modules, so all of these must be imported here.
 import kochat.stages.baseline.module
 import kochat.stages.ppo.data
 import kochat.stages.ppo.module
@@ -39,18 +39,18 @@ from kochat.runs import DONE_FILE, EXPORT_DIR, RunSpace, config_of, next_version
 from kochat.storage import write_json, write_jsonl
 
 _EXPECTED_WARNINGS = (
-    ".*args parameter is intended to run from within Python.*",  # the study gives its runs' arguments itself
-    ".*does not have many workers.*",  # batches are cheap to make beside a step
-    ".*Experiment logs directory.*exists.*",  # TensorBoard's files stand beside metrics.csv
+    ".*args parameter is intended to run from within Python.*",  # a study passes the arguments of its runs in Python
+    ".*does not have many workers.*",  # making a batch is cheap compared with a training step
+    ".*Experiment logs directory.*exists.*",  # TensorBoard and metrics.csv use the same folder
     ".*Checkpoint directory.*exists.*",
-    ".*module.s. in eval mode at the start of training.*",  # meant: dropout is off in every role
-    ".*is_gradient_checkpointing. is deprecated.*",  # PEFT asks transformers by its old name
+    ".*module.s. in eval mode at the start of training.*",  # intended: every model trains without dropout
+    ".*is_gradient_checkpointing. is deprecated.*",  # PEFT uses the old name
     ".*isinstance.treespec, LeafSpec.*",
 )
 
 
 class AlreadyFinished(Exception):
-    """Raised where the run that is asked for is finished already and `--skip_finished true` is set."""
+    """Raised if the requested run is already finished and `--skip_finished true` is set."""
 
     def __init__(self, run: Path) -> None:
         super().__init__(str(run))
@@ -58,7 +58,7 @@ class AlreadyFinished(Exception):
 
 
 class RunConfig(SaveConfigCallback):
-    """Write ``config.yaml``, everything that the run was made with, into the run's folder."""
+    """Write ``config.yaml``, the complete config of the run, into the run's folder."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "overwrite": True})
@@ -89,36 +89,38 @@ class KochatCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Return a parser whose errors name the config file."""
         parser = ConfigParser(**{"dump_header": [f"lightning.pytorch=={L.__version__}"], **kwargs})
-        parser.add_argument("-c", "--config", action=ActionConfigFile, help="A config; give more to overlay it.")
+        parser.add_argument(
+            "-c", "--config", action=ActionConfigFile, help="A config; later configs replace its values."
+        )
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add what names and places a run."""
+        """Add the options for the run's name and folder."""
         parser.add_argument(
-            "--name", type=str | None, default=None, help="The run's name; the first config's stem if null."
+            "--name", type=str | None, default=None, help="The run's name; if null, the first config's file stem."
         )
         parser.add_argument("--study", type=str | None, default=None, help="The study that the run belongs to.")
         parser.add_argument("--logs_dir", type=str, default="lightning_logs", help="The folder of all runs.")
         parser.add_argument(
-            "--skip_finished", type=bool, default=False, help="Do nothing if this very run is finished."
+            "--skip_finished", type=bool, default=False, help="Do nothing if the same run is already finished."
         )
 
     def before_instantiate_classes(self) -> None:
-        """Name the run, and say where runs are looked up."""
+        """Set the run's name and the folder where runs are searched."""
         options = self.config[self.subcommand]
         configs = options.get("config") or []
         self.name = options.name or (Path(str(configs[0])).stem if configs else "run")
         self.space = RunSpace(Path(options.logs_dir), options.study)
 
     def instantiate_classes(self) -> None:
-        """Build model, data and trainer; what their constructors say about a value is the user's to mend."""
+        """Build model, data and trainer; a UserError about a setting is raised as such, not as jsonargparse's ValueError."""
         try:
             super().instantiate_classes()
         except ValueError as error:
             raise (error.__cause__ if isinstance(error.__cause__, UserError) else error) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Check all inputs before a weight is touched, then build the trainer with the run's loggers."""
+        """Check all inputs before any weights are loaded, then build the trainer with the run's loggers."""
         config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))[self.subcommand]
         self.fingerprint = fingerprint(str(self.subcommand), config, self.model, self.datamodule, self.space)
         if self.config[self.subcommand].skip_finished:
@@ -134,7 +136,7 @@ class KochatCLI(LightningCLI):
     # Inputs
 
     def _check_inputs(self) -> None:
-        """List all missing inputs together, each with the command that makes it; then tell the module where its models are."""
+        """Raise one UserError for all missing inputs, each with the command that makes it; then give the module the paths of its models."""
         self._check_subcommand()
         trained = self._trained_run() if self._needs_trained() else None
         sources = {} if trained else self.model.sources()
@@ -153,7 +155,7 @@ class KochatCLI(LightningCLI):
         self.model.inputs = Inputs(self.space, trained)
 
     def _check_subcommand(self) -> None:
-        """Refuse what this stage, or this precision, cannot do."""
+        """Raise UserError if the stage does not support the subcommand, or kochat the precision."""
         stage = self.model.stage
         if not stage.trains and self.subcommand == "fit":
             raise UserError(f"the {stage.name} is not trained: python -m kochat test --config {config_of(self.name)}")
@@ -165,20 +167,20 @@ class KochatCLI(LightningCLI):
             )
 
     def _needs_trained(self) -> bool:
-        """Tell whether the subcommand wants trained weights."""
+        """Return whether the subcommand needs the weights of a finished run."""
         return self.subcommand != "fit" and self.model.stage.trains
 
     def _trained_run(self) -> Path | None:
-        """Find the newest finished export of this config."""
+        """Return the export of the newest finished run of this config, or None."""
         run = self.space.newest_finished(self.name)
         return run / EXPORT_DIR if run and (run / EXPORT_DIR).is_dir() else None
 
     # Folder and loggers
 
     def _folder_name(self) -> str:
-        """Choose the run's folder: version_N for what makes a model (or the baseline), else one named after the subcommand.
+        """Choose the run's folder: version_N for training and for the baseline, else SUBCOMMAND_N.
 
-        Each rank chooses for itself, but the first alone writes, and tells the others by `Trainer.log_dir`.
+        Every rank chooses a name, but only the first rank writes; the others get its name from `Trainer.log_dir`.
         """
         folder = self.space.folder(self.name)
         if self._needs_trained():
@@ -195,7 +197,7 @@ class KochatCLI(LightningCLI):
 
     def _stop_if_finished(self) -> None:
         run = self.space.newest_finished(self.name)
-        if run is None or run.parent != self.space.folder(self.name):  # one outside the study is another run
+        if run is None or run.parent != self.space.folder(self.name):  # a run outside the study is a different run
             return
         if read_done(run).get("fingerprint") == self.fingerprint:
             raise AlreadyFinished(run)
@@ -203,7 +205,7 @@ class KochatCLI(LightningCLI):
     # Subcommands
 
     def _connect(self) -> None:
-        """Join the stage with its data, once every input is known to be there."""
+        """Connect the stage with its data, after all inputs were checked."""
         self.model.connect(self.datamodule)
 
     before_fit = before_validate = before_test = before_predict = _connect
@@ -230,16 +232,16 @@ class KochatCLI(LightningCLI):
             self._finish(Path(self.trainer.log_dir), {})  # type: ignore[arg-type]
 
     def after_predict(self) -> None:
-        """Write the answers of all ranks, each prompt once."""
+        """Write the answers of all ranks to ``answers.jsonl``, each prompt once."""
         rows = gather_rows([row for output in self.trainer.predict_loop.predictions for row in rows_of(output)])
-        folder = self.trainer.log_dir  # a collective call: every rank makes it
+        folder = self.trainer.log_dir  # a collective call: every rank must make it
         if self.trainer.is_global_zero and folder is not None:
             write_jsonl(Path(folder) / "answers.jsonl", rows)
 
     def _stop_if_interrupted(self) -> None:
         if self.trainer.interrupted:
             sys.stderr.write(
-                "kochat: interrupted; the run is not finished and starts over when the command is given again\n"
+                "kochat: interrupted; the run is not finished. The same command starts it from the beginning.\n"
             )
             raise SystemExit(130)
 
@@ -282,7 +284,7 @@ def run_subcommand(args: list[str]) -> Path | None:
 
 
 def _quiet_libraries() -> None:
-    """Keep the libraries' hints and progress out of the way of ours; warnings that matter stay."""
+    """Hide the libraries' hints and progress bars, and the expected warnings; other warnings are shown."""
     import logging
     import warnings
 

@@ -1,4 +1,4 @@
-"""Read what a command line and its configs say of a run, before anything is made of it."""
+"""Parse the command line and the configs of a run without building or loading anything."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kochat.lightning_cli import KochatCLI
 
 @dataclass(frozen=True)
 class ParsedRun:
-    """What a command line says, before anything is made of it.
+    """A parsed run, before any object is built.
 
     Args:
         config: the subcommand's whole config with all defaults, as nested plain values; model inputs stay `ModelSource`.
@@ -33,7 +33,7 @@ class ParsedRun:
 
 
 class _ParserMade(Exception):
-    """Carries the parser out of LightningCLI's constructor."""
+    """Raised to get the parser out of LightningCLI's constructor."""
 
     def __init__(self, parser: LightningArgumentParser) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class _ParserOnly(KochatCLI):
 
 @cache
 def _parser() -> LightningArgumentParser:
-    """Build the parser of all subcommands once: building takes longer than parsing."""
+    """Build the parser of all subcommands once, because building takes longer than parsing."""
     try:
         _ParserOnly([])
     except _ParserMade as made:
@@ -56,10 +56,10 @@ def _parser() -> LightningArgumentParser:
 
 
 def parse_run(args: list[str]) -> ParsedRun:
-    """Parse ``fit``, ``validate``, ``test`` or ``predict`` and its configs without making or loading anything.
+    """Parse ``fit``, ``validate``, ``test`` or ``predict`` and its configs without building or loading anything.
 
     Raises:
-        UserError: for anything wrong in the arguments or the configs.
+        UserError: if the arguments or the configs are wrong.
     """
     try:
         parsed = _parser().parse_args(args)
@@ -72,7 +72,7 @@ def parse_run(args: list[str]) -> ParsedRun:
 
 
 def _plain(value: Any) -> Any:
-    """Leave out what jsonargparse notes about where a part of a config came from."""
+    """Remove jsonargparse's notes about the file that each part of a config came from."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items() if not key.startswith("__")}
     return [_plain(inner) for inner in value] if isinstance(value, list) else value

@@ -1,7 +1,7 @@
 """Name, find and finish runs: ``lightning_logs/[STUDY/]NAME/version_N/`` with ``done.json`` written last.
 
-A folder counts as a finished run when it holds ``done.json``; as a model when it also holds ``export/``. The runs committed
-under ``lightning_logs/example/`` are to look at: no name resolves to them.
+A folder is a finished run if it has ``done.json``, and a model if it also has ``export/``. The runs in the repository under
+``lightning_logs/example/`` are examples to read: they are never found by name.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ def versions(folder: Path) -> list[Path]:
 
 
 def next_version(folder: Path) -> int:
-    """Return the number that the next version of a run takes."""
+    """Return the number of the next version of a run."""
     existing = versions(folder)
     return int(_VERSION.match(existing[-1].name).group(1)) + 1 if existing else 0  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model comes from: a directory at hand, or a hub id to be fetched."""
+    """Where a model comes from: a local directory, or a hub id (then `directory` is None)."""
 
     value: str
     directory: Path | None
 
     @property
     def is_hub_id(self) -> bool:
-        """Tell whether the model is to be fetched from the hub."""
+        """Return whether the model must be fetched from the hub."""
         return self.directory is None
 
 
 @dataclass(frozen=True)
 class RunSpace:
-    """The folder that runs live in, and the study that this process works for.
+    """The folder of all runs, and the study whose runs are used.
 
     Args:
         logs_dir: the folder of all runs.
-        study: the study, whose runs lie in a folder of their own and are found first; None for none.
+        study: a study with its own folder of runs, which is searched first; None for no study.
     """
 
     logs_dir: Path = Path("lightning_logs")
@@ -63,7 +63,7 @@ class RunSpace:
         return self.logs_dir / self.study / name if self.study else self.logs_dir / name
 
     def newest_finished(self, name: str) -> Path | None:
-        """Return the newest finished version of the run ``name``, inside the own study first, or None."""
+        """Return the newest finished version of the run ``name``, or None; the folder of the study is searched first."""
         for folder in dict.fromkeys([self.folder(name), self.logs_dir / name]):
             finished = [path for path in versions(folder) if (path / DONE_FILE).is_file()]
             if finished and EXAMPLES not in folder.relative_to(self.logs_dir).parts:
@@ -71,9 +71,9 @@ class RunSpace:
         return None
 
     def find_source(self, value: str) -> Source | None:
-        """Resolve a stage's input: an existing directory, a finished run's name, or a hub id; None when there is none.
+        """Find a stage's model input: an existing directory, a finished run's name, or a hub id; None if there is none.
 
-        A name without a slash is a run (its newest finished version that has an export); one with exactly one slash that is no
+        A name without a slash is a run; its newest finished version must have an export. A name with exactly one slash that is not a
         directory is a hub id.
         """
         directory = Path(value)
@@ -86,7 +86,7 @@ class RunSpace:
         return Source(value, None) if is_hub_id else None
 
     def missing_source(self, field: str, value: str) -> str | None:
-        """Say what is missing behind ``value`` and the command that makes it, or None when nothing is."""
+        """Return a message that says what is missing for ``value`` and which command makes it, or None if nothing is missing."""
         if self.find_source(value) is not None:
             return None
         if "/" in value:
@@ -95,10 +95,10 @@ class RunSpace:
         return f"{field}: no finished run {value!r} under {where}; make it with: python -m kochat fit --config {config_of(value)}"
 
     def require_source(self, field: str, value: str) -> Source:
-        """Resolve a stage's input.
+        """Find a stage's model input, as :meth:`find_source` does.
 
         Raises:
-            UserError: naming ``field``, what is missing and the command that makes it.
+            UserError: if it is missing; the message names ``field`` and the command that makes it.
         """
         source = self.find_source(value)
         if source is None:
@@ -107,7 +107,7 @@ class RunSpace:
 
 
 def _model_folder(directory: Path) -> Path:
-    """Accept a run's folder for its export."""
+    """Return the export of a run's folder, or the directory itself if it has none."""
     return directory / EXPORT_DIR if (directory / EXPORT_DIR).is_dir() else directory
 
 
@@ -117,5 +117,5 @@ def config_of(name: str) -> str:
 
 
 def read_done(run: Path) -> dict[str, Any]:
-    """Read a finished run's ``done.json``."""
+    """Return the content of a finished run's ``done.json``."""
     return json.loads((run / DONE_FILE).read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""Write files whole or not at all, and read and write JSON and JSON lines.
+"""Write files atomically, and read and write JSON and JSON lines.
 
-A file is written under a temporary name in its own folder, flushed to the disk, then renamed: a reader sees the old file or the new
-one, never half of one, also after a kill or on a full disk.
+A file is written under a temporary name in the same folder, flushed to the disk and then renamed. So a reader sees the old file or the
+complete new file, even if the process was killed or the disk is full.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from kochat.errors import UserError
 
 @contextmanager
 def replaced(path: Path, *, tag: str = "") -> Iterator[Path]:
-    """Yield a temporary path to fill, a file or a folder; it takes the place of ``path`` when the block ends well.
+    """Yield a temporary path for a file or folder; it replaces ``path`` when the block ends without an error.
 
-    For what only a library can write (Arrow files, folders of a model); :func:`replacing` is for the rest. What was left under the
-    temporary name is removed, before the block and when it fails.
+    Use it for files and folders that only a library can write (Arrow files, model folders), and :func:`replacing` for all others. Anything
+    under the temporary name is removed before the block, and after the block if it fails.
 
     Args:
-        path: the file or folder to write; its own folder must be there.
-        tag: set apart processes that may write the same path at the same time, such as a process id.
+        path: the file or folder to write; its parent folder must exist.
+        tag: part of the temporary name, such as a process id, if several processes may write the same path at the same time.
     """
     temporary = path.with_name(".".join(filter(None, (path.name, tag, "tmp"))))
     _remove(temporary)
@@ -46,12 +46,12 @@ def replaced(path: Path, *, tag: str = "") -> Iterator[Path]:
 def replacing(
     path: Path, mode: str = "w", opened: Callable[[Path], AbstractContextManager[IO[Any]]] | None = None
 ) -> Iterator[IO[Any]]:
-    """Open a temporary file that takes the place of ``path`` when the block ends well; it is removed when the block fails.
+    """Open a temporary file that replaces ``path`` when the block ends without an error; it is removed if the block fails.
 
     Args:
         path: the file to write.
         mode: ``w`` for UTF-8 text with ``\\n`` line ends, ``wb`` for bytes.
-        opened: opens the temporary file for writing in another way than ``mode`` says, compressed for example.
+        opened: a function that opens the temporary file in another way, for example compressed; ``mode`` is then ignored.
     """
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     with (
@@ -74,13 +74,13 @@ def _remove(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text."""
+    """Write UTF-8 text atomically."""
     with replacing(path) as file:
         file.write(text)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a value as indented JSON, Korean as it is."""
+    """Write a value as indented JSON; Korean is not escaped."""
     write_text(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
@@ -90,10 +90,10 @@ def read_json(path: Path) -> Any:
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    """Write one JSON value a line, into a folder that is made where there is none.
+    """Write one JSON value in each line; the folder is created if needed.
 
     Raises:
-        ValueError: when a number is NaN or infinite, which JSON has no word for; then nothing is written.
+        ValueError: if a number is NaN or infinite, which JSON cannot express; then nothing is written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
@@ -104,15 +104,14 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 def read_jsonl(path: Path, *, remedy: str = "make it again") -> Iterator[Any]:
     """Yield the value of each line of a file that kochat wrote; empty lines are skipped.
 
-    Files of a user's are read by :mod:`kochat.data.row_files`, which passes over single bad rows.
+    For a user's files use :mod:`kochat.data.row_files`, which can skip bad rows.
 
     Args:
-        path: the file. Lines end at ``\\n`` alone: an answer may hold U+2028, which Python's own line iteration of strings would
-            split at.
-        remedy: what to do about a damaged file, for the message.
+        path: the file. Lines end only at ``\\n``: an answer may contain U+2028, at which `str.splitlines` would split.
+        remedy: the remedy for a damaged file, for the message.
 
     Raises:
-        UserError: naming file and line, where a line is no JSON.
+        UserError: if a line is not JSON; it names file and line.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):

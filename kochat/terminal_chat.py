@@ -19,24 +19,24 @@ from kochat.nn.tokenizers import load_tokenizer, token_ids
 
 @dataclass(frozen=True)
 class ChatOptions:
-    """How answers are drawn in a chat.
+    """How answers are sampled in a chat.
 
     Args:
-        temperature: 0 answers greedily, 1 draws as the model was trained.
+        temperature: 0 answers greedily; 1 samples from the model's own distribution.
         max_new_tokens: length limit of an answer, in tokens.
 
     Raises:
-        UserError: when a number is out of range.
+        UserError: if a number is out of range.
     """
 
     temperature: float = 0.0
     max_new_tokens: int = 128
 
     def __post_init__(self) -> None:
-        """Refuse numbers that give no answer."""
+        """Raise UserError for a negative temperature or a length below 1."""
         if self.temperature < 0:
             raise UserError(
-                f"--temperature={self.temperature} is negative; 0 answers greedily, 1 draws as the model was trained"
+                f"--temperature={self.temperature} is negative; give 0 to answer greedily, 1 to sample from the model's own distribution"
             )
         if self.max_new_tokens < 1:
             raise UserError(f"--max_new_tokens={self.max_new_tokens} leaves no room for an answer; give 1 or more")
@@ -47,8 +47,8 @@ def chat(folder: Path, prompts: list[str] | None, options: ChatOptions) -> None:
 
     Args:
         folder: the model's local folder.
-        prompts: what is asked; None reads lines from standard input.
-        options: how answers are drawn.
+        prompts: the prompts; None reads lines from standard input.
+        options: how answers are sampled.
     """
     tokenizer = load_tokenizer(folder)
     role = HostPool().load("policy", folder)
@@ -63,7 +63,7 @@ def chat(folder: Path, prompts: list[str] | None, options: ChatOptions) -> None:
 
 
 def _typed() -> Iterable[str]:
-    """Yield lines from standard input, with a prompt sign where a person types."""
+    """Yield the lines of standard input; on a terminal, print "> " before each."""
     while True:
         if sys.stdin.isatty():
             print("> ", end="", flush=True)

@@ -1,1 +1,1 @@
-"""Clean raw data (v1) into v2, and show what was done."""
+"""Clean raw data (v1) into v2, and show what the cleaning did."""

@@ -1,13 +1,13 @@
-"""Clean raw data (v1) into v2: the same file names, a frozen test set, and a ledger of all that was done.
+"""Clean raw data (v1) into v2: the same file names, a frozen test set, and a ledger of every change.
 
-Two passes over each file. The first looks at each row by itself (:mod:`kochat.cleaning.examination`): its correction, the edits, the rules
-of one record. What then belongs to the test split becomes the frozen test set. The second looks at each row beside
-others (:mod:`kochat.cleaning.comparison`): what would leak the test set or the report's fixed prompts, and duplicates.
+Each file is read in two passes. The first pass examines each row alone (:mod:`kochat.cleaning.examination`): it applies the row's
+correction, the edits and the rules of one record. The remaining rows of the test split become the frozen test set. The second pass
+compares rows (:mod:`kochat.cleaning.comparison`): it drops duplicates and rows that would leak the test set or the report's fixed prompts.
 
-The output folder holds the cleaned files, `test.jsonl` (the raw folder's own, else the SFT rows of the test split),
-`test_preferences.jsonl` (preference records of test prompts), `ledger.jsonl`, `summary.json`, `summary.md` and
-`manifest.json`. Everything is written beside it first (:mod:`kochat.cleaning.workspace`); the manifest comes last. Cleaning the
-output again gives the same files, and the number of workers makes no difference to a byte.
+The output folder holds the cleaned files, `test.jsonl` (copied from the raw folder if it has one, else made from the SFT rows of the
+test split), `test_preferences.jsonl` (preference records of test prompts), `ledger.jsonl`, `summary.json`, `summary.md` and
+`manifest.json`. All files are first written to a work folder next to it (:mod:`kochat.cleaning.workspace`); the manifest is moved last.
+Cleaning the output again gives the same files. The number of workers does not change the output.
 """
 
 from __future__ import annotations
@@ -56,14 +56,22 @@ def clean(
 ) -> Report:
     """Clean the folder or the single file `raw` into the folder `out`; return the counts.
 
-    Needs no network. `workers` processes share the work; more than one asks of a script that it guards its main part with
-    ``if __name__ == "__main__"``. `corrections` is a file of corrections (:mod:`kochat.cleaning.corrections`). `tokenizer`, an object,
-    is needed for, and only for, the bound `max_tokens`.
+    Needs no network.
+
+    Args:
+        raw: a folder of training files, or one training file.
+        out: the folder for the cleaned files.
+        settings: switches and thresholds of the rules; the defaults if None.
+        progress: show progress bars.
+        workers: number of processes. A script that asks for more than one must guard its main part with
+            ``if __name__ == "__main__"``.
+        corrections: a file of corrections (:mod:`kochat.cleaning.corrections`).
+        tokenizer: a loaded tokenizer; give it if and only if `max_tokens` is set.
 
     Raises:
-        UserError: where the input is wrong, `out` is the input's own folder or cannot be written, or a whole file would
-            be dropped; then `out` is as it was before.
-        RunError: where a worker process died; the same call goes on from there, as after Ctrl-C.
+        UserError: if the input is wrong, `out` is the raw folder or cannot be written, or every row of a file would be dropped.
+            `out` is then unchanged.
+        RunError: if a worker process died. The same call continues with the unfinished files, as after Ctrl-C.
     """
     raw, out, settings = Path(raw), Path(out), settings or CleanSettings()
     sources = find_sources(raw)
@@ -92,12 +100,12 @@ def _check_arguments(out: Path, folder: Path, settings: CleanSettings, workers: 
         raise UserError("clean settings: max_tokens needs a tokenizer; give --tokenizer DIRECTORY_OR_HUB_ID")
     if tokenizer is not None and settings.thresholds[MAX_TOKENS] is None:
         raise UserError(
-            "--tokenizer: bounds nothing, as max_tokens is not set; set it in a YAML and give that with --config"
+            "--tokenizer: has no effect because max_tokens is not set; set it in a YAML and give that with --config"
         )
 
 
 def _digests(sources: dict[Path, type[Record]], folder: Path) -> dict[Path, str]:
-    """Return the SHA-256 of every file that is read: the sources, and what the folder brings of a frozen test set."""
+    """Return the SHA-256 of every file that is read: the sources, and the raw folder's frozen test set if it has one."""
     frozen = [folder / name for name in (TEST_FILE, TEST_PREFERENCE_FILE)]
     return {path: sha256_of(path) for path in [*sources, *filter(Path.is_file, frozen)]}
 
@@ -109,7 +117,7 @@ def _key(inputs: Inputs, settings: CleanSettings) -> str:
 
 
 def find_sources(raw: Path) -> dict[Path, type[Record]]:
-    """Return the training files of `raw` with their record types; UserError where there are none."""
+    """Return the training files of `raw` with their record types. Raises UserError if there are none."""
     if not raw.is_dir():
         return {raw: _type_of(raw)}
     paths = {with_compressed(raw / name): model for name, model in TRAINING_FILES.items()}
@@ -120,7 +128,7 @@ def find_sources(raw: Path) -> dict[Path, type[Record]]:
 
 
 def _type_of(path: Path) -> type[Record]:
-    """Tell a single file's type from its name, else from the keys of its first record."""
+    """Determine the record type of a single file from its name, else from the keys of its first record."""
     for name, model in TRAINING_FILES.items():
         if path.name.startswith(name):
             return model

@@ -1,4 +1,4 @@
-"""The command ``clean``: prepare the raw data, clean it, and show what was done. It loads torch only for a tokenizer."""
+"""The command ``clean``: prepare the raw data, clean it, and show the result. It imports torch only if a tokenizer is given."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from kochat.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class CleanOptions:
-    """What ``clean`` is told on the command line.
+    """The options of ``clean`` on the command line.
 
     Args:
         out: the folder for the cleaned files (v2).
-        raw: the folder of raw data (v1), or one file; ``v1`` beside `out` where None and the data is written or fetched first.
-        config: a YAML of switches and thresholds.
+        raw: the folder of raw data (v1), or one file. If None, `sample` and `download` use the folder ``v1`` next to `out`.
+        config: a YAML file of switches and thresholds.
         download: fetch KoChatGPT's files into `raw` first.
         sample: write the embedded world into `raw` first.
         seed: the seed of the embedded world.
-        workers: processes that share the work; all cores where None.
-        corrections: a file of rows to mend or drop.
+        workers: number of processes; None uses one for each core.
+        corrections: a file of rows to correct or drop.
         tokenizer: a tokenizer's folder or hub id, for the bound ``max_tokens``.
-        html: also write the ledger as a page.
-        explain: the rule to show examples of; nothing is kept then.
+        html: also write the ledger as an HTML page.
+        explain: the rule to show examples of; no output is kept then.
     """
 
     out: Path
@@ -50,12 +50,12 @@ class CleanOptions:
 
     @property
     def has_raw(self) -> bool:
-        """Say whether there is anything to clean."""
+        """Return whether there is anything to clean."""
         return bool(self.raw or self.download or self.sample)
 
 
 def run_clean(options: CleanOptions) -> None:
-    """Do what the options ask for, and print the outcome. UserError where the input is wrong, RunError where a worker died."""
+    """Run the command and print its result. Raises UserError if the input is wrong, RunError if a worker process died."""
     if options.explain is not None:
         print(explained(options, options.explain))
         return
@@ -86,7 +86,7 @@ def prepare_raw(options: CleanOptions) -> Path:
     """Return the folder of raw data, after writing the embedded world or fetching KoChatGPT's files into it.
 
     Raises:
-        UserError: when no raw data is named, or it cannot be had.
+        UserError: if no raw data is named, or it cannot be written or fetched.
     """
     if not options.has_raw:
         raise UserError(
@@ -103,7 +103,7 @@ def prepare_raw(options: CleanOptions) -> Path:
 
 
 def explained(options: CleanOptions, rule: str) -> str:
-    """Return examples of what `rule` did: from the ledger in `options.out`, or from cleaning raw data without keeping it."""
+    """Return examples of what `rule` did, from the ledger in `options.out` or from a temporary cleaning of the raw data."""
     check_rule(rule)
     width = shutil.get_terminal_size((120, 40)).columns
     if not options.has_raw:

@@ -1,7 +1,7 @@
-"""Cleaning's second pass: each row beside others. Would it leak the test set, or did it stand in an earlier row?
+"""Cleaning's second pass compares rows: would a row leak the test set, or does it repeat an earlier row?
 
-Leaks, and the signs that rows are compared by, are found by worker processes (:func:`compare`); who came first is decided by the
-parent, in file order (:class:`EarlierRows`), so the outcome does not depend on the number of workers.
+Worker processes find leaks and compute the hashes by which rows are compared (:func:`compare`). The parent process then decides in
+file order which row came first (:class:`EarlierRows`), so the result does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from kochat.data.records import CorpusRecord, Record
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the second pass must know; picklable, for the workers."""
+    """The context of the second pass; it can be pickled, for the workers."""
 
     settings: CleanSettings
     guards: Guards
 
 
 class Lines(NamedTuple):
-    """A batch of examined rows, as lines of the first pass."""
+    """A batch of examined rows, as the lines that the first pass wrote."""
 
     model: type[Record]
     lines: list[bytes]
 
 
 class Compared(NamedTuple):
-    """A batch of rows in file order; `signs` has by rule the signs of the rows that nothing speaks against yet, in their order."""
+    """A batch of rows in file order. `signs` maps each rule to the signs of the rows that no rule has dropped yet, in row order."""
 
     rows: list[Examined]
     signs: dict[str, Sequence[Any]]
 
 
 def compare(known: Comparison, batch: Lines) -> Compared:
-    """Look for leaks in a batch, and compute of what is left what duplicates are found by."""
+    """Find leaks in a batch, and compute the signs of the other rows, by which duplicates are found."""
     rows: list[Examined] = []
     sound: list[Record] = []
     for line in batch.lines:
@@ -61,7 +61,7 @@ def _repeat_rules(model: type[Record], settings: CleanSettings) -> tuple[RepeatR
 
 
 def _leak(known: Comparison, record: Record) -> Found | None:
-    """Return (rule, reason) where training on `record` would show the test set or a fixed prompt."""
+    """Return (rule, reason) if training on `record` would show the model the test set or a fixed prompt, else None."""
     if isinstance(record, CorpusRecord):
         return None
     for rule in of_kind(LeakRule):
@@ -71,9 +71,9 @@ def _leak(known: Comparison, record: Record) -> Found | None:
 
 
 class EarlierRows:
-    """Tell of each row of one file whether an earlier row makes it superfluous; of copies the first stays.
+    """Decide for each row of one file whether it repeats an earlier row; the first of several copies is kept.
 
-    A row that one rule drops is not shown to the rules after it. Takes about 300 bytes a row.
+    A row that one rule drops is not given to the later rules. Memory: about 300 bytes for each row.
     """
 
     def __init__(self, model: type[Record], settings: CleanSettings) -> None:
@@ -81,7 +81,7 @@ class EarlierRows:
         self._memories = {rule.name: rule.memory(settings.thresholds) for rule in rules}
 
     def judge(self, batch: Compared) -> list[Found | None]:
-        """Return for each row of the batch the rule that drops it and why, or None where it stays."""
+        """Return for each row of the batch (rule, reason) if a rule drops it, or None if the row is kept."""
         found = [row.found for row in batch.rows]
         sound = [at for at, row in enumerate(batch.rows) if row.found is None]
         for rule, memory in self._memories.items():

@@ -1,12 +1,12 @@
-"""Corrections by hand: a file that says of single rows, by their hash, how to mend them or that they must go.
+"""Corrections by hand: a file that names single rows by their hash and says how to correct them, or that they are dropped.
 
-Rules cannot know that an answer is wrong. Who finds one copies the row's hash from the ledger (`row`) and writes a line
+No rule can know that an answer is wrong. If you find a wrong answer, copy the row's hash from the ledger (`row`) and write a line
 
     {"row": "0123456789abcdef", "action": "replace", "set": {"completion": "팻 닉슨입니다."}, "reason": "wrong fact"}
     {"row": "fedcba9876543210", "action": "drop", "reason": "an advertisement", "file": "kochatgpt_1_SFT.jsonl"}
 
-The hash is that of the row as it was read (:attr:`kochat.data.records.Record.key`; of a row that could not be read, of its
-bytes). Corrections come before all rules, and a line that matches no row is an error: the file is then about other data.
+The hash is computed from the row before any edit (:attr:`kochat.data.records.Record.key`), or from the bytes of a row that could not
+be read. Corrections are applied before all rules. A line that matches no row is an error: the file was written for other data.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FIELDS = {name for model in (SFTRecord, PreferenceRecord, PromptRecord, CorpusR
 
 
 class Correction(BaseModel):
-    """What to do with the row of hash `row` (in `file`, else in any file): drop it, or set some of its fields."""
+    """Drop the row with the hash `row`, or set some of its fields; `file` limits this to one file."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -51,14 +51,14 @@ class Correction(BaseModel):
 
 @dataclass(frozen=True)
 class Corrections:
-    """The corrections of a file: by row hash, with the line that each stands on, and the file's SHA-256."""
+    """The corrections of a file by row hash, each with its line number, and the SHA-256 of the file."""
 
     path: Path | None = None
     digest: str | None = None
     by_row: Mapping[str, tuple[Correction, str]] = field(default_factory=dict)
 
     def find(self, row: str, file: str) -> Correction | None:
-        """Return the correction of the row with this hash in this file, if there is one."""
+        """Return the correction of the row with this hash in this file, or None."""
         correction, _ = self.by_row.get(row, (None, ""))
         return correction if correction is not None and correction.file in (None, file) else None
 
@@ -67,18 +67,18 @@ class Corrections:
         return UserError(f"{self.path}: {self.by_row[row][1]}: {message}")
 
     def check_all_used(self, used: Collection[str]) -> None:
-        """Raise UserError where a correction matched no row of the data."""
+        """Raise UserError if a correction matched no row of the data."""
         unused = [f"{place} ({row})" for row, (_, place) in self.by_row.items() if row not in used]
         if unused:
             more = f" and {len(unused) - 5:,} more" if len(unused) > 5 else ""
             raise UserError(
                 f"{self.path}: {len(unused):,} of {len(self.by_row):,} corrections match no row: {', '.join(unused[:5])}{more}; "
-                "correct or remove them (the hash of a row stands in the ledger, under row)"
+                "correct or remove them (the ledger gives the hash of each row in its field row)"
             )
 
 
 def load_corrections(path: Path | None) -> Corrections:
-    """Read a file of corrections; none where `path` is None. UserError for the first thing wrong in it."""
+    """Read a file of corrections; there are none if `path` is None. Raises UserError for the first error in the file."""
     if path is None:
         return Corrections()
     by_row: dict[str, tuple[Correction, str]] = {}
@@ -96,5 +96,5 @@ def load_corrections(path: Path | None) -> Corrections:
 
 
 def bad_row_key(row: Row) -> str:
-    """Return sixteen hex digits that name a row that could not be read, by its bytes."""
+    """Return the hash (16 hex digits) of the bytes of a row that could not be read."""
     return hashlib.sha256(row.data.strip()).hexdigest()[:16]

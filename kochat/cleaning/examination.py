@@ -1,6 +1,6 @@
-"""Cleaning's first pass: each row by itself. Parse it, apply its correction, edit it, and say whether it must go.
+"""Cleaning's first pass examines each row alone: parse it, apply its correction, edit it, and decide whether it is dropped.
 
-Rows need nothing of each other here, so worker processes do this, a batch at a time. What they find is written down
+Here no row depends on another, so worker processes do the work in batches. Their results are written to a file
 (:class:`Examined`) and compared in the second pass (:mod:`kochat.cleaning.comparison`).
 """
 
@@ -33,7 +33,7 @@ _SHOWN = 1000  # characters of a bad row in the ledger
 
 
 class Change(NamedTuple):
-    """One rule's change of one field; of the whole row, where `field` is None."""
+    """One rule's change of one field, or of the whole row if `field` is None."""
 
     field: str | None
     rule: str
@@ -43,10 +43,10 @@ class Change(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """What the first pass says of a row.
+    """The result of the first pass for one row.
 
-    `key` is the row's hash as it was read, `before` its values as read (of a bad row: its text, cut), `after` its values once
-    corrected and edited (None for a bad row), `found` the rule that drops it and why.
+    `key` is the hash of the row as it was read. `before` has its values as read (for an unreadable row: its text, cut). `after` has
+    its values after correction and edits (None for an unreadable row). `found` is the rule that drops the row and the reason.
     """
 
     at: int
@@ -58,7 +58,7 @@ class Examined(NamedTuple):
     found: Found | None
 
     def dump(self) -> bytes:
-        """Return the row as a line of JSON; `before` is null where nothing was changed."""
+        """Return the row as a line of JSON; `before` is null if no value was changed."""
         row = self._replace(before=None) if self.before == self.after else self
         return json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
@@ -73,16 +73,16 @@ class Examined(NamedTuple):
 
 @dataclass
 class Examination:
-    """What the first pass must know; picklable, for the workers."""
+    """The context of the first pass; it can be pickled, for the workers."""
 
     settings: CleanSettings
     corrections: Corrections
-    test_keys: frozenset[str]  # keys of the test prompts that the raw folder brings
+    test_keys: frozenset[str]  # keys of the prompts in the raw folder's own test set
     tokenizer: Any = None
 
 
 class Batch(NamedTuple):
-    """Rows of one file, to be examined."""
+    """Rows of one file that are examined together."""
 
     path: Path
     model: type[Record]
@@ -91,7 +91,7 @@ class Batch(NamedTuple):
 
 @dataclass
 class Findings:
-    """What was found in a batch: a line for each row, the bad rows' places and faults, and what belongs to the test split."""
+    """The results of a batch: a line for each row, place and fault of each unreadable row, and the rows of the test split."""
 
     lines: list[bytes] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Findings:
 
 
 def batches(path: Path, model: type[Record], rows: Iterable[Row]) -> Iterator[Batch]:
-    """Cut rows into batches; the cuts depend on the file alone, never on who works on them."""
+    """Cut rows into batches. Where a batch ends depends only on the file, not on the number of workers."""
     taken: list[Row] = []
     size = 0
     for row in rows:
@@ -115,7 +115,7 @@ def batches(path: Path, model: type[Record], rows: Iterable[Row]) -> Iterator[Ba
 
 
 def examine(known: Examination, batch: Batch) -> Findings:
-    """Examine a batch of rows. UserError for what is wrong with the whole file, or with a correction."""
+    """Examine a batch of rows. Raises UserError if the file as a whole or a correction is wrong."""
     findings = Findings()
     for row in batch.rows:
         findings.size += len(row.data)
@@ -151,7 +151,7 @@ def _examine_row(known: Examination, batch: Batch, row: Row, findings: Findings)
         changes = _changes(correction, values, record.model_dump())
     edited, edits = edit_record(record, known.settings)
     changes += [
-        Change(each.field, each.rule, f"{each.rule} of {each.field} mended", each.before, each.after) for each in edits
+        Change(each.field, each.rule, f"{each.field} edited by {each.rule}", each.before, each.after) for each in edits
     ]
     found = problem(edited, known.settings) or _token_problem(known, edited)
     return Examined(row.at, row.place, key, before, edited.model_dump(), changes, found)
@@ -172,7 +172,7 @@ def _corrected(
     try:
         return validate(row, {**values, **correction.set}, model)
     except RowError as error:
-        raise corrections.error(correction.row, f"leaves its row wrong: {error}") from None
+        raise corrections.error(correction.row, f"the corrected row is not valid: {error}") from None
 
 
 def _changes(correction: Correction, before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
@@ -181,7 +181,7 @@ def _changes(correction: Correction, before: dict[str, Any], after: dict[str, An
 
 
 def _token_problem(known: Examination, record: Record) -> Found | None:
-    """Hold a row's longest sequence, as training builds it, to the bound in tokens; only with a tokenizer."""
+    """Check the longest sequence that training builds from the row against `max_tokens`; None without a tokenizer."""
     if known.tokenizer is None:
         return None
     first, *completions = record.texts()
@@ -192,7 +192,7 @@ def _token_problem(known: Examination, record: Record) -> Found | None:
 
 
 def _held_out(known: Examination, model: type[Record], values: dict[str, Any]) -> bool:
-    """Say whether a sound row belongs to the frozen test set: of SFT its answer, of preferences the record."""
+    """Return whether a row with an answer is held out: its prompt is in the test split or test set, and near no fixed prompt."""
     if "prompt" not in values or len(values) == 1:
         return False
     prompt = values["prompt"]

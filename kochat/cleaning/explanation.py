@@ -1,4 +1,4 @@
-"""Show what a rule did, ten examples side by side, in the terminal or anywhere else that has columns."""
+"""Show ten examples of what a rule did, before and after in two columns, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _VISIBLE = {"\n": "↵\n", "\t": "→"}
 def explain(folder: Path, rule: str, width: int = 120) -> str:
     """Return ten examples of what `rule` did, from the ledger in `folder`, before and after in two columns.
 
-    The examples are drawn by hash, so they are spread over the files and the same each time. UserError for an unknown rule.
+    `width` is in terminal columns. The examples are drawn by hash: they come from all files and are the same each time.
+
+    Raises:
+        UserError: if there is no such rule or no readable ledger.
     """
     check_rule(rule)
     counts: Counter[str] = Counter()
@@ -45,13 +48,13 @@ def explain(folder: Path, rule: str, width: int = 120) -> str:
 
 
 def check_rule(rule: str) -> None:
-    """Raise UserError for a name that no rule has, with the names there are."""
+    """Raise UserError, which lists all rules, if no rule is named `rule`."""
     if rule not in ALL:
         raise UserError(f"--explain={rule}: there is no such rule; the rules are {', '.join(ALL)}")
 
 
 def draw(lines: Iterable[dict[str, Any]], number: int) -> list[dict[str, Any]]:
-    """Return `number` of the ledger's lines, drawn by hash and in the order that they had."""
+    """Return up to `number` of the ledger's lines, drawn by hash, in their original order."""
     numbered = enumerate(lines)
     return [line for _, line in sorted(heapq.nsmallest(number, numbered, key=lambda each: (_lot(each[1]), each[0])))]
 
@@ -77,14 +80,14 @@ def _example(line: dict[str, Any], width: int) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    """Write a ledger's value for reading: a record field by field, invisible characters by their code points."""
+    """Format a value of the ledger: one line for each field of a record, invisible characters as code points."""
     if isinstance(value, dict):
         return "\n".join(f"{name}: {_text(its)}" for name, its in value.items())
     return visible(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def visible(text: str) -> str:
-    """Return `text` with what cannot be seen made visible: runs and edges of blanks, breaks, and controls as <U+200B>."""
+    """Return `text` with invisible characters shown: several or outer blanks as ·, line breaks as ↵, controls as <U+200B>."""
     text = _BLANKS.sub(lambda match: "·" * len(match.group()), text)
     return "".join(
         _VISIBLE.get(char)
@@ -94,7 +97,7 @@ def visible(text: str) -> str:
 
 
 def _columns(text: str, width: int) -> list[str]:
-    """Break `text` into lines of at most `width` columns; Korean letters take two."""
+    """Break `text` into lines of at most `width` columns; a Korean letter takes two columns."""
     lines = []
     for whole in text.split("\n"):
         line, used = "", 0

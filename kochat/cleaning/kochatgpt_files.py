@@ -1,9 +1,8 @@
-"""Fetch KoChatGPT's own three files from their public home, resuming where a download broke off.
+"""Download KoChatGPT's three files from GitHub; an interrupted download continues where it stopped.
 
-The files are taken from one commit of github.com/airobotlab/KoChatGPT and checked against the ids that git itself gives
-their contents there: SHA-1 over ``blob <size>\\0`` and the bytes, read from the repository's tree. GitHub publishes no SHA-256
-of them; what arrives has its SHA-256 recorded in `download.json`. Their licence is for the user to heed: KoChatGPT's answers
-came from OpenAI's models.
+The files come from one commit of github.com/airobotlab/KoChatGPT. Each is checked against its git blob id, which the tree of that
+commit lists: the SHA-1 of ``blob <size>\\0`` and the bytes. GitHub publishes no SHA-256 of the files, so `download.json` records the
+SHA-256 of what was downloaded. The user must check the licence: KoChatGPT's answers came from OpenAI's models.
 """
 
 from __future__ import annotations
@@ -46,8 +45,16 @@ def download(
 ) -> list[Path]:
     """Fetch KoChatGPT's three files into `folder` and return their paths.
 
-    A file that is there and has the right content is not fetched again; a broken download goes on where it stopped. UserError
-    without a network, for content that is not the published one, and where a different file of that name would be lost.
+    A file that exists with the right content is not fetched again. An interrupted download continues where it stopped.
+
+    Args:
+        folder: the folder for the files; it is created if needed.
+        base_url: the address of the folder that holds the files.
+        blobs: file name -> git blob id (40 hex digits).
+        progress: show progress bars.
+
+    Raises:
+        UserError: if the network cannot be reached, the content is not the published one, or a different file has one of the names.
     """
     folder = Path(folder)
     try:
@@ -57,13 +64,13 @@ def download(
             p.name: {"url": f"{base_url}/{p.name}", "sha256": sha256_of(p), "git_blob": blobs[p.name]} for p in paths
         }
         write_json(folder / RECORD_FILE, record)
-    except OSError as error:  # urllib's own errors are handled where they arise
+    except OSError as error:  # errors of urllib are handled in _continue
         raise UserError(f"{folder}: cannot be written ({error.strerror or error}); choose another folder") from error
     return paths
 
 
 def git_blob_id(path: Path) -> str:
-    """Return the id that git gives a file's content, 40 hex digits."""
+    """Return the git blob id of a file's content, 40 hex digits."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
@@ -79,16 +86,16 @@ def _fetch(path: Path, url: str, blob: str, *, progress: bool) -> Path:
     part = path.with_name(path.name + ".part")
     complete = any(_continue(part, url, progress=progress) for _ in range(_ATTEMPTS))
     if not complete:
-        raise UserError(f"{url}: broke off {_ATTEMPTS} times; give the command again to go on where it stopped")
+        raise UserError(f"{url}: the download was interrupted {_ATTEMPTS} times; give the command again to continue it")
     if git_blob_id(part) != blob:
         part.unlink()
         raise UserError(f"{url}: what arrived is not the published file (its checksum differs); give the command again")
-    os.replace(part, path)  # not storage.replaced: what arrived of a broken download must stay
+    os.replace(part, path)  # not storage.replaced: the part of an interrupted download must be kept
     return path
 
 
 def _continue(part: Path, url: str, *, progress: bool) -> bool:
-    """Append what is missing of `url` to `part`; return whether it is complete now."""
+    """Download the missing bytes of `url` and append them to `part`; return whether it is complete now."""
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -121,7 +128,7 @@ def _append(part: Path, response: http.client.HTTPResponse, start: int, bar: Any
 
 
 def _explain_status(error: urllib.error.HTTPError, part: Path, url: str) -> bool:
-    """Start over where the part was longer than the file (416), else raise UserError."""
+    """Delete the part if it is longer than the file (status 416), so that it is downloaded again; else raise UserError."""
     if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.exists():
         part.unlink()
         return False

@@ -1,4 +1,4 @@
-"""Write down what cleaning did: a line for every edit, drop and unreadable row, and counts by file and rule."""
+"""Record what cleaning did: a line for every edit, dropped row and unreadable row, and counts by file and rule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE_FILE = "ledger.html"
 
 @dataclass
 class FileCounts:
-    """Counts of one file: rows read, kept, dropped, skipped (unreadable) and edited, and by rule (edits and drops apart)."""
+    """Numbers of rows of one file: read, kept, dropped, skipped (unreadable) and edited; edits and drops also by rule."""
 
     read: int = 0
     kept: int = 0
@@ -33,14 +33,14 @@ class FileCounts:
     dropped_by: dict[str, int] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Hold that every row is accounted for: kept + dropped + skipped = read, and each drop has one rule."""
+        """Assert that kept + dropped + skipped = read, and that one rule is counted for each dropped row."""
         assert self.kept + self.dropped + self.skipped == self.read, self
         assert sum(self.dropped_by.values()) == self.dropped, self
 
 
 @dataclass
 class Report:
-    """What cleaning did, by file; `kept + dropped + skipped = read` holds in each."""
+    """The counts of each file and the sizes of the frozen test set; each file has kept + dropped + skipped = read."""
 
     files: dict[str, FileCounts] = field(default_factory=dict)
     test_rows: int = 0
@@ -51,7 +51,7 @@ class Report:
         return asdict(self)
 
     def table(self) -> str:
-        """Return the counts as Markdown: a table of files, and a table of files by rules."""
+        """Return the counts as two Markdown tables: by file, and by file and rule."""
         lines = ["| file | read | changed | skipped | dropped | kept |", "|---|--:|--:|--:|--:|--:|"]
         for name, counts in self.files.items():
             numbers = (counts.read, counts.changed, counts.skipped, counts.dropped, counts.kept)
@@ -65,7 +65,7 @@ class Report:
 
 
 def rule_counts(counts: FileCounts) -> Iterator[tuple[str, int, int]]:
-    """Yield (rule, rows changed, rows dropped or skipped) of the rules that did something, in the rules' order."""
+    """Yield (rule, rows changed, rows dropped or skipped) for each rule that changed or dropped a row, in rule order."""
     gone = counts.dropped_by | ({BAD_RECORD: counts.skipped} if counts.skipped else {})
     for rule in ALL:
         if rule in counts.changed_by or rule in gone:
@@ -75,10 +75,10 @@ def rule_counts(counts: FileCounts) -> Iterator[tuple[str, int, int]]:
 class FileLedger:
     """Write one file's lines of the ledger and keep its counts.
 
-    A line is ``{"file", "index" (0-based row in the file), "place" (where a person finds it: line or record, from 1), "row" (its
-    hash, for a file of corrections), "action" ("changed", "dropped" or "skipped"), "rule", "reason", "field", "before",
-    "after"}``. An edit is written also where a later rule drops the row. A drop has the row as it was read under
-    "before" and null under "after" and "field"; a row that was skipped has its text there, cut.
+    A line is ``{"file", "index" (0-based row in the file), "place" (line or record number, from 1), "row" (its hash, for a file of
+    corrections), "action" ("changed", "dropped" or "skipped"), "rule", "reason", "field", "before", "after"}``. An edit is written
+    even if a later rule drops the row. The line of a dropped row has the row as it was read in "before"; "after" and "field" are
+    null. The line of a skipped row has the beginning of its text in "before".
     """
 
     def __init__(self, file: str, stream: IO[str]) -> None:
@@ -86,7 +86,7 @@ class FileLedger:
         self._file, self._stream = file, stream
 
     def record(self, row: Examined, found: Found | None) -> None:
-        """Write and count what was done to a row; `found` names the rule that drops it and why."""
+        """Write and count what was done to a row; `found` is (rule, reason) if a rule drops it, else None."""
         self.counts.read += 1
         for change in row.changes:
             self._write(row, "changed", change)
@@ -123,7 +123,7 @@ class FileLedger:
 
 
 def read_ledger(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of the ledger in a cleaned folder; UserError where there is none, or it is damaged."""
+    """Yield the lines of the ledger in a cleaned folder. Raises UserError if the ledger is missing or damaged."""
     path = folder / LEDGER_FILE
     if not path.is_file():
         raise UserError(f"{path}: no such file; make it with: python -m kochat clean RAW --out {folder}")

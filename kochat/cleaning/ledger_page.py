@@ -1,6 +1,6 @@
-"""Write the ledger as one self-contained page with filters, to look at without a notebook or a server.
+"""Write the ledger as one self-contained HTML page with filters, which needs no notebook and no server.
 
-The entries stand in the page as JSON and are put on screen as text, never as markup, so nothing in a record can run.
+The page holds the entries as JSON and shows them as text, never as HTML, so no code in a record can run.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from kochat.cleaning.rules import ALL
 from kochat.errors import UserError
 from kochat.storage import read_json, write_text
 
-MOST_ENTRIES = 10_000  # a page of this size opens at once and is searched as one types
+MOST_ENTRIES = 10_000  # a page of this size opens at once and can be searched while typing
 LONGEST_TEXT = 1_500  # characters of a text
 _TEMPLATE = Path(__file__).with_name("ledger_page.html")
 _MARKER = "/*DATA*/"
 
 
 def write_page(folder: Path) -> Path:
-    """Write ``ledger.html`` beside the ledger in `folder` and return its path.
+    """Write ``ledger.html`` into the `folder` of the ledger and return its path.
 
-    Of more than 10,000 entries so many are drawn by hash, of every rule and file its share, the small ones whole; the
-    page says so. UserError where `folder` holds no ledger, or cannot be written.
+    A page has at most 10,000 entries. From a longer ledger, entries are drawn by hash for each rule and file; small groups are shown
+    whole. The page says so. Raises UserError if `folder` holds no ledger or cannot be written.
     """
     counts = Counter(map(_group, read_ledger(folder)))
     entries = [_shown(line) for line in _drawn(folder, _shares(counts, MOST_ENTRIES))]
@@ -38,7 +38,7 @@ def write_page(folder: Path) -> Path:
         "total": sum(counts.values()),
         "entries": entries,
     }
-    # No "<" is left in the data, so no text can end the script element that holds it.
+    # The data then contains no "<", so no text can close the script element around it.
     data = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
     path = folder / PAGE_FILE
     try:
@@ -53,7 +53,7 @@ def _group(line: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _shares(counts: Mapping[tuple[str, ...], int], most: int) -> dict[tuple[str, ...], int]:
-    """Share `most` places out among groups: all get the same, and what a small group leaves goes to the others."""
+    """Divide `most` entries among groups: each gets the same number; what a small group does not use is divided among the others."""
     shares: dict[tuple[str, ...], int] = {}
     for place, (group, count) in enumerate(sorted(counts.items(), key=lambda item: (item[1], item[0]))):
         shares[group] = min(count, (most - sum(shares.values())) // (len(counts) - place))
@@ -61,7 +61,7 @@ def _shares(counts: Mapping[tuple[str, ...], int], most: int) -> dict[tuple[str,
 
 
 def _drawn(folder: Path, shares: Mapping[tuple[str, ...], int]) -> list[dict[str, Any]]:
-    """Draw each group's share of the ledger by hash, in the ledger's order, in memory bounded by the shares."""
+    """Draw each group's share of the ledger by hash, in ledger order; the shares bound the memory."""
     taken: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for number, line in enumerate(read_ledger(folder)):
         group = _group(line)
@@ -73,7 +73,7 @@ def _drawn(folder: Path, shares: Mapping[tuple[str, ...], int]) -> list[dict[str
 
 
 def _shown(line: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of an entry: short keys, texts cut."""
+    """Return the part of an entry that the page shows, with long texts cut."""
     return {
         "file": line["file"],
         "place": line["place"],
@@ -88,7 +88,7 @@ def _shown(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _texts(value: Any, field: str | None) -> list[tuple[str, str]]:
-    """Return (field, text) pairs: one for an edit, each field's for a whole record."""
+    """Return (field, text) pairs: one pair for an edit, one for each field of a whole record."""
     values = value if isinstance(value, dict) else {field or "text": value}
     return [
         (name, _cut(its if isinstance(its, str) else json.dumps(its, ensure_ascii=False)))

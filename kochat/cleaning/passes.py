@@ -1,4 +1,4 @@
-"""The two passes of a cleaning, file by file, and the frozen test set between them."""
+"""Run the two passes of a cleaning over all files, and make the frozen test set between them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from kochat.text.unicode_form import prompt_key
 
 @dataclass
 class Inputs:
-    """What is cleaned: the files with their record types, their folder, the SHA-256 of all that is read."""
+    """What is cleaned: the files with their record types, their folder, and the SHA-256 of every file that is read."""
 
     sources: dict[Path, type[Record]]
     folder: Path
@@ -43,7 +43,7 @@ class Inputs:
         self._stamps = {path: _stamp(path) for path in self.digests}
 
     def check_unchanged(self) -> None:
-        """Raise UserError where a file was written to since the cleaning began."""
+        """Raise UserError if an input file was changed since the cleaning began."""
         for path, stamp in self._stamps.items():
             if not path.is_file() or _stamp(path) != stamp:
                 raise UserError(
@@ -51,7 +51,7 @@ class Inputs:
                 )
 
     def size(self) -> int:
-        """Return the bytes of the sources."""
+        """Return the total size of the sources in bytes."""
         return sum(self._stamps[path][0] for path in self.sources)
 
 
@@ -61,7 +61,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 class Cleaning:
-    """One cleaning: first pass, test set, second pass; each file's share of a pass is taken up where it is finished."""
+    """One cleaning: first pass, test set, second pass. After an interruption, a file whose pass was finished is not processed again."""
 
     def __init__(
         self, inputs: Inputs, settings: CleanSettings, workspace: Workspace, *, workers: int, progress: bool
@@ -71,7 +71,7 @@ class Cleaning:
         self._progress = progress
 
     def run(self) -> Report:
-        """Write all results into the work folder."""
+        """Write all results into the work folder; return the counts."""
         given = self._given(TEST_FILE, AnswerRecord)
         told = self._examine_all(frozenset(prompt_key(answer.prompt) for answer in given))
         held_out = {model: told[path.name]["held_out"] for path, model in self._inputs.sources.items()}
@@ -89,7 +89,7 @@ class Cleaning:
         return report
 
     def _given(self, name: str, model: type[Any]) -> list[Any]:
-        """Read what the raw folder brings of a frozen test set, where no bad row can be passed over."""
+        """Read a file of the raw folder's own frozen test set, if it has one; no bad row is skipped here."""
         path = self._inputs.folder / name
         return list(read_records(path, model, max_bad_share=0)) if path in self._inputs.digests else []
 
@@ -103,7 +103,7 @@ class Cleaning:
         return told
 
     def _examine(self, path: Path, model: type[Record], workers: Workers[Examination]) -> Any:
-        """Examine the rows of a file; return what was noted: rows read, rows held out for test, corrections used."""
+        """Examine the rows of a file; return the number of rows read, the rows held out for test and the corrections used."""
         told = self._workspace.finished(f"examined-{path.name}")
         if told is not None:
             return told
@@ -133,7 +133,7 @@ class Cleaning:
             return {path.name: self._compare(path, model, workers) for path, model in self._inputs.sources.items()}
 
     def _compare(self, path: Path, model: type[Record], workers: Workers[Comparison]) -> FileCounts:
-        """Decide on every row of a file, and write the file and its part of the ledger."""
+        """Keep or drop every row of a file; write the cleaned file and its part of the ledger."""
         told = self._workspace.finished(f"compared-{path.name}")
         if told is not None and self._result(path).is_file():
             return FileCounts(**told)
@@ -163,7 +163,7 @@ class Cleaning:
     def _result(self, path: Path) -> Path:
         return self._workspace.results / path.name
 
-    # What belongs to all files
+    # Outputs for all files together
 
     def _write_frozen(self, files: dict[str, list[Any]]) -> list[Path]:
         written = []
@@ -199,7 +199,7 @@ class Cleaning:
                 stream.write(text + "\n")
 
     def _bar(self, path: Path, step: str, total: int | None = None) -> Any:
-        """Return a progress bar in rows; on a terminal only, so that a log holds messages and nothing else."""
+        """Return a progress bar that counts rows; it is shown only on a terminal, so that a log holds only messages."""
         return tqdm(desc=f"{path.name} {step}", total=total, unit=" rows", disable=None if self._progress else True)
 
 

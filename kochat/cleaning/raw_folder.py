@@ -1,4 +1,4 @@
-"""Fill a folder of raw data (v1), and never write over data that came from elsewhere."""
+"""Fill a folder of raw data (v1); data from another origin is never overwritten."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ORIGIN_FILE = "origin.json"
 
 
 def write_embedded_world(folder: Path, size: str, seed: int) -> None:
-    """Write the embedded world of a named size into `folder`. UserError where the folder holds other data."""
+    """Write the embedded world into `folder`; `size` is a name in `SIZES`. Raises UserError if the folder holds other data."""
     from kochat.world.generator import write_sample
 
     _claim(folder, SAMPLE)
@@ -23,10 +23,10 @@ def write_embedded_world(folder: Path, size: str, seed: int) -> None:
 
 
 def copy_raw(raw: Path, folder: Path) -> None:
-    """Copy raw files into `folder`, so that v1 and v2 stand side by side and the user's own are never touched.
+    """Copy raw files into `folder`, so that v1 and v2 are next to each other and the user's files are never changed.
 
     Raises:
-        UserError: where `raw` holds no data, or `folder` holds other data.
+        UserError: if `raw` holds no data, or `folder` holds other data.
     """
     sources = find_sources(raw)
     if raw.resolve() == folder.resolve():
@@ -38,7 +38,7 @@ def copy_raw(raw: Path, folder: Path) -> None:
 
 
 def _claim(folder: Path, origin: str) -> None:
-    """Write down where a folder's data comes from, before the data: what was interrupted can then be written again."""
+    """Record the origin of a folder's data before the data is written, so that interrupted writing can be repeated."""
     if folder.is_dir() and any(folder.iterdir()):
         marker = folder / _ORIGIN_FILE
         known = read_json(marker).get("origin") if marker.is_file() else "somewhere else"

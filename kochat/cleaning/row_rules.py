@@ -1,6 +1,6 @@
-"""Apply to one record, by itself, the rules that edit its texts and those that say whether it must go and why.
+"""Apply the rules of a single record: those that edit its texts, and those that decide whether and why it is dropped.
 
-Every function is pure, never raises on any text and takes time linear in it, so a pool of processes can run them.
+Every function is pure, raises for no text and takes time linear in its length, so worker processes can run it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DEFAULT = CleanSettings()
 
 
 class Edit(NamedTuple):
-    """One rule's change of one field; `after` is the field's text when all rules were done."""
+    """One rule's change of one field; `after` is the field's text after all edits."""
 
     field: str
     rule: str
@@ -40,21 +40,21 @@ def edit_record(record: Record, settings: CleanSettings = _DEFAULT) -> tuple[Rec
 
 
 def problem(record: Record, settings: CleanSettings = _DEFAULT) -> tuple[str, str] | None:
-    """Return (rule, reason) where the edited record itself must be dropped, else None.
+    """Return (rule, reason) if a rule drops the edited record, else None.
 
-    First the length of each text counts, then what each text says, then how the texts stand to each other.
+    Rules about the length of a text come first, then rules about its content, then rules that compare the texts of the record.
     """
     return next(_problems(record, settings), None)
 
 
 def token_problem(tokens: int, settings: CleanSettings = _DEFAULT) -> tuple[str, str] | None:
-    """Return (rule, reason) where a row of `tokens` tokens (the longest of a preference record) is over `max_tokens`."""
+    """Return (rule, reason) if `tokens`, the number of tokens of the record's longest row, is over `max_tokens`, else None."""
     reason = over_token_bound(tokens, settings.thresholds) if settings.on(TOO_LONG) else None
     return None if reason is None else (TOO_LONG, reason)
 
 
 def _problems(record: Record, settings: CleanSettings) -> Iterator[tuple[str, str]]:
-    """Yield everything that speaks against the record, by the rules that are on."""
+    """Yield (rule, reason) for every rule that is on and would drop the record."""
     lengths = [rule for rule in of_kind(LengthRule) if settings.on(rule.name)]
     for name, text, within in _bounded_texts(record, settings):
         for length in lengths:
@@ -73,7 +73,7 @@ def _problems(record: Record, settings: CleanSettings) -> Iterator[tuple[str, st
 def _bounded_texts(record: Record, settings: CleanSettings) -> Iterator[tuple[str, str, Bounds]]:
     """Yield (name for the reason, text, bounds) of each text of the record.
 
-    Of a preference record the best answer alone must have text: a bad answer may be empty, that is what is bad about it.
+    In a preference record only the best answer must have text: a worse answer may be bad because it is empty.
     """
     if isinstance(record, CorpusRecord):
         yield "text", record.text, bounds("text", settings.thresholds)
@@ -87,7 +87,7 @@ def _bounded_texts(record: Record, settings: CleanSettings) -> Iterator[tuple[st
 
 
 def _parts(record: Record) -> Iterator[tuple[str, Part]]:
-    """Yield (name for the reason, text) of what must be sound Korean."""
+    """Yield (name for the reason, text) for each text that must be good Korean."""
     if isinstance(record, CorpusRecord):
         yield "text", Part("text", record.text)
         return

@@ -1,10 +1,10 @@
-"""What a cleaning rule is: a kind for each way of looking at rows, each with one function to fill in.
+"""The kinds of cleaning rules. Each kind is a class with one function (for :class:`RepeatRule` two) that a rule supplies.
 
-A rule is an object of one of these classes in a file of its own under :mod:`kochat.cleaning.rules`. The kinds are applied in the order
-in which they stand here, and the rules of one kind in the order of their `order`:
+A rule is an object of one of these classes, in a file of its own under :mod:`kochat.cleaning.rules`. The kinds are applied in this
+order; the rules of one kind are sorted by their `order`:
 
-1. :class:`EditRule` mends a text;
-2. :class:`LengthRule`, :class:`TextRule` and :class:`RecordRule` drop a record for what it is, by itself;
+1. :class:`EditRule` edits a text;
+2. :class:`LengthRule`, :class:`TextRule` and :class:`RecordRule` drop a record because of its own texts;
 3. :class:`LeakRule` drops a record that would show the test set to a model;
 4. :class:`RepeatRule` drops a row because of an earlier row of its file.
 
@@ -25,23 +25,23 @@ ALL_RECORDS = (SFTRecord, PreferenceRecord, PromptRecord, CorpusRecord)
 
 
 class Words(NamedTuple):
-    """How a report names a thing."""
+    """A name in the report, in Korean and English."""
 
     ko: str
     en: str
 
 
 class Dirt(NamedTuple):
-    """A kind of dirt that the embedded world plants (:mod:`kochat.world.dirt`); `words` None where it is named as its rule is."""
+    """A kind of dirt that the embedded world plants (:mod:`kochat.world.dirt`); `words` is None if the rule's name serves for it."""
 
     kind: str
     words: Words | None = None
 
 
 class Threshold(NamedTuple):
-    """A number that a rule depends on, as a config may set it.
+    """A number that a rule depends on and a config may set.
 
-    `takes` is what it may be: a "share" above 0 and at most 1, a "count" of 0 or more, or a "bound", which is a count or None.
+    `takes` is the kind of value: a "share" above 0 and at most 1, a "count" of 0 or more, or a "bound", which is a count or None.
     """
 
     name: str
@@ -49,13 +49,13 @@ class Threshold(NamedTuple):
     takes: Literal["share", "count", "bound"]
 
     def accepts(self, value: object) -> bool:
-        """Say whether `value` may be given."""
+        """Return whether `value` is allowed."""
         if self.takes == "share":
             return type(value) in (int, float) and 0 < value <= 1  # type: ignore[operator]
         return (self.takes == "bound" and value is None) or (type(value) is int and value >= 0)
 
     def wants(self) -> str:
-        """Say in words what may be given."""
+        """Return in words which values are allowed."""
         if self.takes == "share":
             return "a number above 0, at most 1"
         return f"a whole number{' or null' if self.takes == 'bound' else ''}, 0 or more"
@@ -63,17 +63,17 @@ class Threshold(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What all rules have.
+    """The attributes of all rules.
 
     Args:
         name: the name in the ledger, the config and the command line.
-        order: when it is applied, and where it stands in lists; no two rules have the same. Leave room between numbers.
-        does: one line on what it does.
+        order: the rule's place in the order of application and in lists; it is unique. Leave gaps between the numbers.
+        does: what it does, in one line.
         words: its name in a report.
-        on: whether it is applied unless a config says otherwise.
-        switchable: whether a config may say otherwise.
+        on: whether it is applied by default.
+        switchable: whether a config may switch it on or off.
         thresholds: the numbers that it depends on.
-        planted: the dirt of the embedded world that this rule is to find.
+        planted: the kinds of planted dirt that this rule should find.
     """
 
     name: str
@@ -88,20 +88,20 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstPassRule(Rule):
-    """What the first pass does of its own accord, before all rules: it has no function here and no switch."""
+    """A step that the first pass itself does before all rules: it has no function here and cannot be switched off."""
 
     switchable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class EditRule(Rule):
-    """Mend a text: `edit` returns it changed, or as it was. Editing twice must change nothing more."""
+    """Edit a text: `edit` returns the text, changed or not. `edit` must be idempotent."""
 
     edit: Callable[[str], str]
 
 
 class Bounds(NamedTuple):
-    """The shortest and the longest text that stays, in characters; `longest` None for no bound."""
+    """The shortest and the longest text that is kept, in characters; `longest` is None for no bound."""
 
     shortest: int
     longest: int | None = None
@@ -109,15 +109,15 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class LengthRule(Rule):
-    """Drop a record by the length of one of its texts: `problem` returns why, or None."""
+    """Drop a record because of the length of one of its texts: `problem` returns why, or None."""
 
     problem: Callable[[str, Bounds], str | None]
 
 
 class Part(NamedTuple):
-    """A text of a record that must be sound Korean: of a preference record the prompt and the best answer.
+    """A text of a record that must be good Korean; a preference record has two, the prompt and the best answer.
 
-    A bad answer may be noise or a loop: that is what is bad about it.
+    The worse answers are not judged: they may be bad because they are noise or a loop.
     """
 
     of: Literal["prompt", "completion", "text"]
@@ -127,14 +127,14 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TextRule(Rule):
-    """Drop a record for what one of its texts says: `problem` returns why, or None."""
+    """Drop a record because of the content of one of its texts: `problem` returns why, or None."""
 
     problem: Callable[[Part, Thresholds], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordRule(Rule):
-    """Drop a record of the types `records` for how its texts stand to each other: `problem` returns why, or None."""
+    """Drop a record of one of the types `records` after comparing its texts: `problem` returns why, or None."""
 
     problem: Callable[[Any], str | None]
     records: tuple[type[Record], ...] = ALL_RECORDS
@@ -142,13 +142,13 @@ class RecordRule(Rule):
 
 @dataclass(frozen=True, kw_only=True)
 class LeakRule(Rule):
-    """Drop a record with a prompt because of what is held out for the test: `reason` returns why, or None."""
+    """Drop a record whose prompt is, or nearly is, a held-out prompt: `reason` returns why, or None."""
 
     reason: Callable[[Record, Guards], str | None]
 
 
 class Place(NamedTuple):
-    """Where a person finds a row: ("line", 12), or in an array ("record", 12)."""
+    """The place of a row in its file: ("line", 12), or in a JSON array ("record", 12); numbers start at 1."""
 
     word: str
     number: int
@@ -158,10 +158,10 @@ class Place(NamedTuple):
 
 
 class Memory(Protocol):
-    """What a rule remembers of the rows of one file that stayed."""
+    """What a rule remembers about the kept rows of one file."""
 
     def judge(self, places: Sequence[Place], signs: Sequence[Any]) -> list[str | None]:
-        """Return for each of the next rows, in file order, why an earlier row makes it superfluous, or None where it stays."""
+        """Return for each of the next rows, in file order, why it repeats an earlier row, or None if it is kept."""
         ...
 
 
@@ -169,8 +169,8 @@ class Memory(Protocol):
 class RepeatRule(Rule):
     """Drop a row because of an earlier row of its file.
 
-    Workers call `sign`: of a batch of records it returns one sign each, small and picklable, by which they are compared. The parent
-    then hands the signs to the `memory` of the file, in file order, so the outcome does not depend on the number of workers.
+    Workers call `sign`, which returns for each record of a batch a small, picklable value (its sign). Rows are compared by their signs.
+    The parent process passes the signs in file order to the file's `memory`, so the result does not depend on the number of workers.
     """
 
     sign: Callable[[Sequence[Record], Thresholds], Sequence[Any]]

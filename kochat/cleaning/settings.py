@@ -1,4 +1,4 @@
-"""What a cleaning is told: which rules are on, and the thresholds that the rules declare."""
+"""The settings of a cleaning: which rules are on, and the thresholds that the rules declare."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SETTINGS = ("rules", *THRESHOLDS)
 
 
 class CleanSettings:
-    """Switches and thresholds of the cleaning rules; lengths in characters, after the edits; None for no upper bound.
+    """Switches and thresholds of the cleaning rules. Lengths count characters after the edits; None means no upper bound.
 
     Args:
-        rules: switches rules on or off by name, ``{"repetition": False}``; the others are as the rules themselves say.
-        thresholds: those to set otherwise than the rules do, by name: ``CleanSettings(min_hangul=0.2)``. `configs/data/clean.yaml` has
-            them all; `max_tokens` bounds a whole row in tokens and needs the cleaning's `--tokenizer`.
+        rules: switches rules on or off by name, ``{"repetition": False}``; the other rules keep their defaults.
+        thresholds: values that replace defaults, by name: ``CleanSettings(min_hangul=0.2)``. `configs/data/clean.yaml` lists all
+            thresholds. `max_tokens` bounds a whole row in tokens and needs `--tokenizer`.
 
     Raises:
-        UserError: for an unknown rule, and for a value that a rule does not take.
-        TypeError: for a threshold that no rule has.
+        UserError: if there is no such rule, or the value is not allowed.
+        TypeError: if no rule has the threshold.
     """
 
     def __init__(self, rules: Mapping[str, bool] | None = None, **thresholds: Any) -> None:
@@ -47,11 +47,11 @@ class CleanSettings:
         return f"CleanSettings({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
 
     def on(self, rule: str) -> bool:
-        """Say whether `rule` is applied."""
+        """Return whether `rule` is applied."""
         return self.rules.get(rule, RULES[rule].on)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the switches that were given and all thresholds as plain values, as `manifest.json` holds them."""
+        """Return the given switches and all thresholds as plain values, as in `manifest.json`."""
         return {"rules": self.rules, **self.thresholds}
 
 
@@ -66,7 +66,7 @@ def _check_switches(rules: object) -> None:
 
 
 def load_settings(path: Path | None) -> CleanSettings:
-    """Read settings from a YAML mapping, defaults where `path` is None. UserError for anything unknown in it."""
+    """Read settings from a YAML mapping; defaults if `path` is None. Raises UserError for an unknown or wrong setting."""
     if path is None:
         return CleanSettings()
     try:

@@ -1,4 +1,4 @@
-"""Apply the rules that edit one text, again and again until nothing changes."""
+"""Apply the edit rules to one text, repeatedly, until nothing changes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from kochat.cleaning.rules import of_kind
 
 
 def edit(text: str, on: Callable[[str], bool] = lambda _: True) -> tuple[str, list[str]]:
-    """Apply every edit whose name is `on`, in order, and again until nothing changes.
+    """Apply every edit rule that is `on`, in order; repeat until nothing changes.
 
-    Returns the text and the names of the edits that changed it, each once, in the order of their first change. What is
-    returned is a fixed point: editing it again changes nothing, which is what makes cleaning v2 give v2.
+    Returns the text and the names of the rules that changed it, each once, in the order of their first change. The text is a fixed
+    point: editing it again changes nothing. For this reason cleaning v2 again gives v2.
     """
     changed: list[str] = []
     rules = [rule for rule in of_kind(EditRule) if on(rule.name)]

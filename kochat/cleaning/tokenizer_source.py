@@ -1,4 +1,4 @@
-"""Find the tokenizer that bounds lengths in tokens: a folder's, or the hub's. No weights are fetched."""
+"""Load the tokenizer for bounds in tokens from a folder or the hub. No weights are fetched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILES = ["tokenizer*", "special_tokens_map.json"]
 
 
 def tokenizer_of(source: str) -> Any:
-    """Load the tokenizer of a folder or a hub id. UserError where there is none, or it cannot serve Korean."""
+    """Load the tokenizer of a folder or a hub id. Raises UserError if there is none or it cannot encode Korean."""
     folder = Path(source)
     if not folder.is_dir():
         if not _HUB_ID.fullmatch(source):

@@ -1,7 +1,7 @@
-"""Map a function over tasks in worker processes, in order, so that the result does not depend on their number.
+"""Map a function over tasks in worker processes. Results keep the order of the tasks, for any number of workers.
 
-Processes are spawned, on every system alike: nothing is inherited but what is given. Ctrl-C reaches the parent alone; a worker
-whose parent is gone ends itself; a worker that dies is a :class:`RunError`, not a wait without end.
+Processes are spawned on every system, so they inherit nothing but the context that they are given. Only the parent process receives
+Ctrl-C. A worker whose parent has ended also ends. If a worker dies, the parent raises :class:`RunError` instead of waiting forever.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Context = TypeVar("Context")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-BYTES_PER_WORKER = 4 << 20  # a process takes half a second to start: in that time a worker cleans about as much
+BYTES_PER_WORKER = 4 << 20  # starting a process takes half a second, in which a worker cleans about this much
 _AHEAD = 3  # tasks in flight per worker: enough to keep it busy, few enough to bound memory
 _given: Any = None  # in a worker: the context that the parent gave
 
 
 def useful_workers(wanted: int, data_bytes: int) -> int:
-    """Return how many of `wanted` processes are worth their start for so much data; 1 means the parent alone."""
+    """Return how many of `wanted` processes to start for `data_bytes` of data; with 1 the parent process does the work."""
     return max(1, min(wanted, data_bytes // BYTES_PER_WORKER))
 
 
@@ -42,7 +42,7 @@ def available_cores() -> int:
 
 
 class Workers(Generic[Context]):
-    """A pool of `count` processes that share a context; with one, the parent does the work itself.
+    """A pool of `count` worker processes with a common context; if `count` is 1, the parent process does the work.
 
     `context` is pickled once for each worker. Use it in a ``with`` block.
     """
@@ -64,9 +64,12 @@ class Workers(Generic[Context]):
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def map(self, function: Callable[[Context, Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        """Yield ``function(context, task)`` for each task, in the order of the tasks; tasks are drawn as they are needed.
+        """Yield ``function(context, task)`` for each task, in task order; tasks are read only as they are needed.
 
-        `function` must be importable. What it raises is raised here, for the first task in order that raised.
+        `function` must be importable. If it raises an error, the error of the first such task is raised here.
+
+        Raises:
+            RunError: if a worker process died.
         """
         if self._pool is None:
             yield from (function(self._context, task) for task in tasks)
@@ -74,7 +77,7 @@ class Workers(Generic[Context]):
         waiting: deque[Future[Result]] = deque()
         try:
             for task in tasks:
-                with _interrupts_held_back():  # a task starts a process, while there are fewer than there may be
+                with _interrupts_held_back():  # submitting a task may start a worker process
                     waiting.append(self._pool.submit(_call, function, task))
                 if len(waiting) >= _AHEAD * self._count:
                     yield waiting.popleft().result()
@@ -82,22 +85,21 @@ class Workers(Generic[Context]):
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise RunError(
-                "a worker process died (was it out of memory?); what is finished is kept: give the same command again, "
+                "a worker process died (was it out of memory?); finished work is kept: give the same command again, "
                 f"with fewer than --workers {self._count}"
             ) from error
 
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Hold back Ctrl-C for the length of the block; this process then gets it after the block.
+    """Block Ctrl-C during the block; this process receives it after the block.
 
-    A process that is started meanwhile never gets it, neither before nor after :func:`_begin`: else a worker that is still
-    importing would print a traceback.
+    A process that is started in the block never receives Ctrl-C. Otherwise a worker that is still importing would print a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # multiprocessing would start it with the first worker, and let Ctrl-C through again after that
+    resource_tracker.ensure_running()  # multiprocessing would start it with the first worker and then unblock Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,7 +1,7 @@
-"""The folder beside the output in which a cleaning works: whole files or none, and what is finished can be taken up again.
+"""The work folder of a cleaning, next to the output: every file in it is complete, and finished files are used again.
 
-A cleaning that was interrupted (Ctrl-C, a crash, a power cut) leaves the folder; the same command goes on from the files that were
-finished. The folder carries a digest of inputs, settings and code: when anything of it has changed, work starts over.
+An interrupted cleaning (Ctrl-C, a crash, a power cut) leaves the folder; the same command continues from the finished files. The
+folder stores a digest of inputs, settings and code. If any of these has changed, the cleaning starts from the beginning.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from kochat.errors import UserError
 from kochat.storage import read_json, replacing, write_json
 
 _KEY_FILE, _LOCK_FILE, _HOLDER_FILE = "key", "lock", "holder.json"
-_CODE = ("cleaning", "data", "text")  # the rooms of kochat whose code decides what comes out
+_CODE = ("cleaning", "data", "text")  # the packages of kochat whose code decides the output
 
 
 class Workspace:
-    """The work folder of a cleaning into `out`, of inputs, settings and code that `key` names. Use it in a ``with`` block.
+    """The work folder of a cleaning into `out`; `key` is the digest of inputs, settings and code. Use it in a ``with`` block.
 
-    It is removed at the block's end, unless the cleaning was interrupted or crashed (anything but UserError and OSError,
-    which the same command would only meet again). While the block lasts nobody else can enter it; the lock is the operating
-    system's, which ends it with the process, so none is left behind.
+    The folder is removed at the end of the block, unless the cleaning was interrupted or crashed. UserError and OSError remove it too,
+    because the same command would fail again. During the block no other process can use the folder: the operating system holds
+    a lock, which ends with the process.
     """
 
     def __init__(self, out: Path, key: str) -> None:
@@ -54,7 +54,7 @@ class Workspace:
         return self
 
     def _prepare(self) -> None:
-        """Empty the folder of another work's remains, and write down whose it is."""
+        """Delete the remains of another cleaning, and record which process uses the folder."""
         key_file = self.folder / _KEY_FILE
         if not key_file.is_file() or key_file.read_text(encoding="utf-8") != self._key:
             for path in self.folder.iterdir():
@@ -79,7 +79,7 @@ class Workspace:
             ) from None
 
     def _holder(self) -> str:
-        """Return who holds the lock, for a message; nothing where that is not known (yet)."""
+        """Return a text that names the process with the lock; empty if it is not known (yet)."""
         try:
             holder = read_json(self.folder / _HOLDER_FILE)
             return f" (process {holder['process']} on {holder['host']}, since {holder['since']})"
@@ -88,23 +88,23 @@ class Workspace:
 
     @contextlib.contextmanager
     def writing(self, path: Path) -> Iterator[IO[str]]:
-        """Open `path` for writing, compressed by its suffix; it appears, whole, when the block ends without an error."""
+        """Open `path` for writing text, compressed as its suffix says; the complete file appears when the block ends without an error."""
         with replacing(path, opened=partial(open_for_writing, suffix=path.suffix)) as stream:
             yield stream
 
     def finished(self, name: str) -> Any:
-        """Return what :meth:`finish` was told of this piece of work, or None where it is not finished."""
+        """Return the value that :meth:`finish` stored for the work `name`, or None if that is not finished."""
         path = self.folder / f"{name}.json"
         return read_json(path) if path.is_file() else None
 
     def finish(self, name: str, told: Any) -> None:
-        """Note that a piece of work is finished, with what will be asked of it later (plain JSON values)."""
+        """Record that the work `name` is finished, and store `told` (plain JSON values) for later."""
         write_json(self.folder / f"{name}.json", told)
 
     def publish(self, also_stale: tuple[str, ...] = ()) -> None:
         """Move the results into the output folder, the manifest last.
 
-        What an earlier manifest names and is no more is removed, and so is what `also_stale` names.
+        Removes files that an earlier manifest lists and this cleaning did not write, and the files in `also_stale`.
         """
         self._out.mkdir(parents=True, exist_ok=True)
         new = {path.name for path in self.results.iterdir()}

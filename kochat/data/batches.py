@@ -1,6 +1,6 @@
-"""Batches as dataclasses: what each holds, and the masks that follow from its lengths.
+"""Batches as dataclasses, and the masks that are computed from their lengths.
 
-Masks are made from lengths, never from ``ids != pad``: where pad is EOS, the EOS would be masked.
+Masks are computed from lengths, never from ``ids != pad``: if the padding token is EOS, that would also mask the real EOS.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Batch:
 
     Args:
         input_ids: (n, t) padded token ids.
-        lengths: (n,) real tokens of each row.
-        ids: one name a record.
+        lengths: (n,) number of real tokens in each row.
+        ids: one name for each record.
     """
 
     input_ids: Tensor
@@ -30,7 +30,7 @@ class Batch:
     ids: list[str]
 
     def to(self: AnyBatch, device: Any, **options: Any) -> AnyBatch:
-        """Return the batch on ``device``; Lightning moves batches by it."""
+        """Return the batch on ``device``; Lightning calls it to move batches."""
         return self._with_tensors(lambda tensor: tensor.to(device, **options))
 
     def pin_memory(self: AnyBatch) -> AnyBatch:
@@ -47,8 +47,8 @@ class PromptBatch(Batch):
     """Prompts to be answered, padded on the left.
 
     Args:
-        prompts: the texts.
-        references: a reference answer each, None where there is none.
+        prompts: the n texts.
+        references: the n reference answers; None for a prompt without one.
         kinds: the kind of each prompt, such as ``held_out`` or ``fixed``.
     """
 
@@ -58,11 +58,11 @@ class PromptBatch(Batch):
 
     @property
     def mask(self) -> Tensor:
-        """Return (n, t) bool, True on real tokens, which stand at the end of each row."""
+        """Return (n, t) bool, True on real tokens, which are at the end of each row."""
         return length_mask(self.lengths, self.input_ids.shape[1]).flip(1)
 
     def shard(self, rank: int, ranks: int) -> PromptBatch:
-        """Return every ``ranks``-th prompt from prompt ``rank`` on."""
+        """Return the prompts rank, rank + ranks, rank + 2 * ranks and so on."""
         return PromptBatch(**{each.name: getattr(self, each.name)[rank::ranks] for each in fields(self)})
 
 
@@ -71,7 +71,7 @@ class TextBatch(Batch):
     """Prompts with their completions, or blocks of a corpus (prompts of length 0), padded on the right.
 
     Args:
-        prompt_lengths: (n,) tokens of each prompt.
+        prompt_lengths: (n,) number of tokens in each prompt.
     """
 
     prompt_lengths: Tensor
@@ -83,19 +83,19 @@ class TextBatch(Batch):
 
     @property
     def targets(self) -> Tensor:
-        """Return (n, t - 1) bool, True where the next token carries loss: completion and EOS, or a whole block."""
+        """Return (n, t - 1) bool, True at position i if token i + 1 has loss: completion and EOS, or a whole block."""
         return span_mask(self.prompt_lengths, self.lengths, self.input_ids.shape[1])[:, 1:]
 
 
 @dataclass
 class PreferenceBatch(Batch):
-    """Records with three completions each, every completion a row (n = 3 a record), padded on the right.
+    """Records with three completions each, padded on the right. Each completion is a row: 3 records give n = 9 rows.
 
     Args:
-        prompt_lengths: (n,) tokens of each row's prompt.
+        prompt_lengths: (n,) number of tokens in each row's prompt.
         pairs: (p, 2) row numbers, [chosen, rejected].
         grades: (n,) 0 for a record's best completion, 1 middle, 2 worst.
-        row: (n,) the record that each row belongs to.
+        row: (n,) the index of each row's record in the batch.
         prompts: the records' prompts.
         completions: the records' three completions, best to worst.
     """

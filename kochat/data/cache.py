@@ -1,6 +1,6 @@
-"""Keep tokenised rows on disk: one Arrow file, named after everything that it was made from.
+"""Keep tokenised rows on disk in one Arrow file, whose name has a digest of everything that decides its content.
 
-A file appears by rename, so it is whole or absent; ranks and later runs map it into memory instead of tokenising again.
+A file is renamed when it is complete, so no part of a file is ever read. Ranks and later runs map it into memory and do not tokenise again.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _FORMAT = 1  # raise it when the meaning of cached rows changes
 
 
 def digest_of(*parts: Any) -> str:
-    """Return 20 hex digits that name the JSON values `parts`."""
+    """Return a digest (20 hex digits) of the JSON values `parts`."""
     text = json.dumps([_FORMAT, *parts], ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def write_cache(path: Path, features: Features, rows: Callable[[], Iterable[dict[str, Any]]]) -> None:
-    """Write `rows()` to the Arrow file `path` unless it is there. UserError where the folder cannot be written."""
+    """Write `rows()` to the Arrow file `path` unless it exists. Raises UserError if the folder cannot be written."""
     if path.exists():
         return
     try:
@@ -41,7 +41,7 @@ def write_cache(path: Path, features: Features, rows: Callable[[], Iterable[dict
     except OSError as error:
         raise UserError(
             f"{path.parent}: the cache of tokenised rows cannot be written ({error.strerror}); "
-            "give --data.data_dir a folder that can be"
+            "give --data.data_dir a folder that can be written"
         ) from error
     with (
         replaced(path, tag=str(os.getpid())) as temporary,
@@ -53,12 +53,12 @@ def write_cache(path: Path, features: Features, rows: Callable[[], Iterable[dict
 
 
 def read_cache(path: Path) -> Dataset:
-    """Map a cache file into memory."""
+    """Return the rows of a cache file, mapped into memory."""
     return Dataset.from_file(str(path))
 
 
 class TableRows(TorchDataset):
-    """Rows of a table by lists of indices, as :class:`kochat.data.samplers.LengthBucketSampler` asks for them."""
+    """A dataset that takes a list of indices, as :class:`kochat.data.samplers.LengthBucketSampler` yields them."""
 
     def __init__(self, table: Dataset) -> None:
         self.table = table
@@ -68,6 +68,6 @@ class TableRows(TorchDataset):
         return len(self.table)
 
     def __getitem__(self, indices: int | list[int]) -> list[dict[str, Any]]:
-        """Return the rows at `indices`; a single index gives a list of one, for samplers that Lightning puts in."""
+        """Return the rows at `indices`. A single index, from a sampler that Lightning inserts, gives a list of one row."""
         columns = self.table[indices if isinstance(indices, list) else [indices]]
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -12,28 +12,28 @@ from kochat.data.batches import Batch, PreferenceBatch, PromptBatch, TextBatch
 
 EncodedRow = dict[str, Any]
 
-_PAIRS = ((0, 1), (0, 2), (1, 2))  # [chosen, rejected] among three completions that stand from best to worst
+_PAIRS = ((0, 1), (0, 2), (1, 2))  # [chosen, rejected] among three completions in order from best to worst
 
 
 def pad_right(sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    """Return (n, longest) long, with `pad_id` behind shorter sequences."""
+    """Return (n, longest) int64 token ids, with `pad_id` after shorter sequences."""
     width = max(map(len, sequences))
     return torch.tensor([[*ids, *[pad_id] * (width - len(ids))] for ids in sequences], dtype=torch.long)
 
 
 def pad_left(sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    """Return (n, longest) long, with `pad_id` before shorter sequences, so that all end together."""
+    """Return (n, longest) int64 token ids, with `pad_id` before shorter sequences, so that all end in the last column."""
     width = max(map(len, sequences))
     return torch.tensor([[*[pad_id] * (width - len(ids)), *ids] for ids in sequences], dtype=torch.long)
 
 
 def lengths_of(sequences: Sequence[Sequence[int]]) -> Tensor:
-    """Return (n,) long: the number of tokens in each sequence."""
+    """Return (n,) int64: the number of tokens in each sequence."""
     return torch.tensor([len(ids) for ids in sequences], dtype=torch.long)
 
 
 class Collator:
-    """Base of the collate functions: they carry the padding id, and pickle for worker processes."""
+    """Base of the collate functions. They hold the padding id and can be pickled for worker processes."""
 
     def __init__(self, pad_id: int) -> None:
         self.pad_id = pad_id
@@ -61,7 +61,7 @@ class BlockCollator(Collator):
     """Collate {id, input_ids} blocks of a corpus; every token is a target."""
 
     def __call__(self, rows: list[EncodedRow]) -> TextBatch:
-        """Return blocks, as texts with prompts of length 0."""
+        """Return blocks as a TextBatch with prompts of length 0."""
         sequences = [row["input_ids"] for row in rows]
         return TextBatch(
             input_ids=pad_right(sequences, self.pad_id),
@@ -75,7 +75,7 @@ class PreferenceCollator(Collator):
     """Collate {id, prompt, completions, prompt_ids, completion_ids (three, best first)}."""
 
     def __call__(self, rows: list[EncodedRow]) -> PreferenceBatch:
-        """Return each completion once, and the pairs, which index them."""
+        """Return each completion as one row, and pairs of row numbers."""
         sequences = [[*row["prompt_ids"], *ids] for row in rows for ids in row["completion_ids"]]
         pairs = [
             [3 * index + chosen, 3 * index + rejected] for index in range(len(rows)) for chosen, rejected in _PAIRS

@@ -1,4 +1,4 @@
-"""The settings that the DataModules of all stages have."""
+"""The settings that the DataModules of all stages share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from kochat.errors import UserError
 
 @dataclass(kw_only=True)
 class DataOptions:
-    """Which files are read, and how many rows make a batch.
+    """Which files are read, and how rows are batched.
 
     Args:
-        data_dir: the folder of the versions.
+        data_dir: the folder that holds v1/ and v2/.
         version: v1 (raw) or v2 (cleaned).
-        batch_size: records a training batch and rank.
-        eval_batch_size: records a validation or test batch and rank.
-        max_prompt_length: longest prompt with its template, in tokens; prompts lose their end, never the response header.
+        batch_size: records in a training batch of one rank.
+        eval_batch_size: records in a validation or test batch of one rank.
+        max_prompt_length: longest prompt with its template, in tokens; a longer prompt is cut at its end, but keeps the response header.
         seed: seed of the shuffle.
-        limit_train: train on at most this many records, drawn by hash; null for all.
+        limit_train: train on at most this many records, chosen by hash; null for all.
         limit_validation: validate on at most this many; null for all.
         limit_test: test on at most this many (the fixed prompts not counted); null for all.
         num_workers: processes that make batches; 0 makes them in the training process.
@@ -37,10 +37,10 @@ class DataOptions:
     num_workers: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse numbers that leave nothing.
+        """Check that every number leaves some data.
 
         Raises:
-            UserError: naming the field and what to give.
+            UserError: if a number is below 1; it names the field and the remedy.
         """
         self.require_positive("batch_size", "eval_batch_size", "max_prompt_length")
         for name, limit in self.limits.items():
@@ -48,29 +48,29 @@ class DataOptions:
                 raise UserError(f"data.limit_{name}={limit} leaves nothing; give 1 or more, or null for all")
 
     def require_positive(self, *names: str) -> None:
-        """Refuse a field below 1."""
+        """Raise UserError if one of the fields `names` is below 1."""
         for name in names:
             if getattr(self, name) < 1:
                 raise UserError(f"data.{name}={getattr(self, name)} is too small; give 1 or more")
 
     @property
     def limits(self) -> dict[str, int | None]:
-        """Return how many records of each split are used, None for all."""
+        """Return the maximum number of records of each split, None for all."""
         return {"train": self.limit_train, "validation": self.limit_validation, "test": self.limit_test}
 
 
 @dataclass(kw_only=True)
 class RowOptions(DataOptions):
-    """`DataOptions` of rows that are a prompt and a completion.
+    """`DataOptions` for rows with a prompt and a completion.
 
     Args:
-        max_length: longest prompt and completion together, in tokens; completions lose their end, never EOS.
+        max_length: longest prompt and completion together, in tokens; a longer completion is cut at its end, but keeps EOS.
     """
 
     max_length: int = 512
 
     def __post_init__(self) -> None:
-        """Refuse a row that has no room for a completion."""
+        """Raise UserError if the longest prompt leaves no room for a completion."""
         super().__post_init__()
         self.require_positive("max_length")
         if self.max_prompt_length > self.max_length - 2:

@@ -1,4 +1,4 @@
-"""What the DataModules of all stages share: files and their checks, splits, the cache, loaders, answers."""
+"""The base classes of all DataModules: file checks, splits, the cache, and loaders of training rows and of prompts to answer."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ TEXT, IDS = Value("string"), ListOf(Value("int32"))
 ANSWER_FEATURES = Features(
     {"id": TEXT, "prompt": TEXT, "reference": TEXT, "kind": TEXT, "prompt_ids": IDS, "length": Value("int32")}
 )
-_CHUNK = 1000  # rows tokenised at once
+_CHUNK = 1000  # rows tokenised in one call
 
 
 class StageDataModule(L.LightningDataModule):
-    """Base of the DataModules: raw (v1) or cleaned (v2) files to batches.
+    """Base of the DataModules, which turn raw (v1) or cleaned (v2) files into batches.
 
     ``<data_dir>/<version>/`` holds the stage's training file, and ``<data_dir>/v2/test.jsonl`` the frozen test set of both
-    versions. Cleaned files must match their manifest; of raw files what would leak the test set is left out here. Shuffling
-    follows from (seed, epoch) alone, so an epoch can be begun again. `connect` gives the tokenizer before a Trainer runs.
+    versions. Cleaned files must match their manifest. Rows of raw files that would leak the test set are dropped here. The order of the
+    rows depends only on (seed, epoch), so an epoch can be repeated. Call `connect` with the tokenizer before the Trainer runs.
 
     Args:
         options: the settings.
@@ -60,7 +60,7 @@ class StageDataModule(L.LightningDataModule):
 
     @property
     def raw(self) -> bool:
-        """Whether the training file is raw (v1), with no manifest to match."""
+        """Whether the training file is raw (v1) and so has no manifest."""
         return self.options.version == "v1"
 
     @property
@@ -79,22 +79,22 @@ class StageDataModule(L.LightningDataModule):
         return self.data_dir / FROZEN_VERSION / TEST_FILE
 
     def required_files(self) -> list[Path]:
-        """Return the files that this stage reads, without reading any."""
+        """Return the paths of the files that this stage needs; no file is read."""
         return [self.train_file, self.test_file]
 
     def used_files(self) -> list[Path]:
-        """Return all files whose content the stage's result follows from; those that may be absent only where they are there."""
+        """Return all files whose content decides the stage's result: the required files, and optional files that exist."""
         return self.required_files()
 
     def missing_inputs(self) -> list[str]:
-        """Return a message for each required file that is absent, with the command that makes it."""
+        """Return a message for each missing required file, with the command that makes it."""
         return [f"{path}: no such file; {remedy(path)}" for path in self.required_files() if not path.is_file()]
 
     def check_files(self) -> None:
-        """Refuse files that are absent, or not what `clean` wrote.
+        """Check that all required files exist and that cleaned files are unchanged.
 
         Raises:
-            UserError: naming them and the command that makes them.
+            UserError: if a file is missing or differs from what `clean` wrote; it names the file and the command that makes it.
         """
         missing = self.missing_inputs()
         if missing:
@@ -105,29 +105,29 @@ class StageDataModule(L.LightningDataModule):
     # Preparation
 
     def connect(self, tokenizer: Any) -> None:
-        """Take the tokenizer that texts are encoded with; call it before the module is given to a Trainer."""
+        """Set the tokenizer that encodes all texts; call it before the module is given to a Trainer."""
         self._tokenizer = tokenizer
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer that `connect` gave."""
+        """The tokenizer that `connect` set; UserError if it was not called."""
         if self._tokenizer is None:
             raise UserError(f"{type(self).__name__} has no tokenizer; call connect(tokenizer) before it is used")
         return self._tokenizer
 
     @property
     def row_lengths(self) -> RowLengths:
-        """How long rows may be."""
+        """The longest rows that the settings allow, in tokens."""
         return RowLengths(None, self.options.max_prompt_length)
 
     @property
     def pad_id(self) -> int:
-        """The padding id; EOS where the tokenizer has none (masks come from lengths, so either will do)."""
+        """The padding id, or the EOS id if the tokenizer has none. Masks come from lengths, so both work."""
         pad = self.tokenizer.pad_token_id
         return self.tokenizer.eos_token_id if pad is None else pad
 
     def cache_file(self) -> Path:
-        """Return the cache's path, named after the files, the tokenizer and the settings that decide its content."""
+        """Return the path of the cache; its name has a digest of the files, the tokenizer and the settings that decide its content."""
         digests = [sha256_of(path) for path in self.used_files() if path.is_file()]
         name = type(self).__name__.removesuffix("DataModule").lower()
         parts = (name, digests, tokenizer_digest(self.tokenizer), self.cache_settings())
@@ -143,7 +143,7 @@ class StageDataModule(L.LightningDataModule):
         write_cache(self.cache_file(), self.features, self.encoded_rows)
 
     def setup(self, stage: str) -> None:
-        """Map the cache into memory and draw each split's rows, in every process."""
+        """Map the cache into memory and choose the rows of each split, in every process."""
         if self._tables:
             return
         table = read_cache(self.cache_file())
@@ -158,40 +158,45 @@ class StageDataModule(L.LightningDataModule):
             raise UserError(f"{self.train_file}: no record is left to train on; give more data")
 
     def encoded_rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of all splits with their token ids; `features` names their columns."""
+        """Yield the rows of all splits with their token ids; `features` gives their columns."""
         raise NotImplementedError
 
     def training_filter(self) -> TrainingFilter:
-        """Return what decides the split of a training row."""
+        """Return the filter that decides the split of a training row."""
         return TrainingFilter(self.data_dir, raw=self.raw)
 
     # Loaders
 
     def train_dataloader(self) -> DataLoader:
-        """Return shuffled training batches of this rank."""
+        """Return the loader of this rank's shuffled training batches."""
         return self._split_loader("train", shuffle=True)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        """Return validation batches of this rank."""
+        """Return the loader of this rank's validation batches."""
         return self._split_loader("validation", shuffle=False)
 
     def test_dataloader(self) -> DataLoader:
-        """Return this rank's batches of the frozen test set and the fixed prompts."""
+        """Return the loader of this rank's batches of the frozen test set and the fixed prompts."""
         return self._answers_loader(frozen_rows(self.data_dir, self.options.limits["test"]), shard=True)
 
     def predict_dataloader(self) -> DataLoader:
-        """Return the batches of `test_dataloader`."""
+        """Return the loader of `test_dataloader`."""
         return self.test_dataloader()
 
     def answers_dataloader(self, split: str, limit: int | None = None) -> DataLoader:
-        """Return prompt batches with references, the same on every rank.
+        """Return a loader of prompt batches with references; every rank gets all prompts.
 
-        "test": the frozen test set and the fixed prompts (kind "fixed", reference None). "validation": the validation
-        prompts of this version's SFT file, the same at every stage; none where there is no such file.
+        Args:
+            split: "test" for the frozen test set and the fixed prompts (kind "fixed", reference None); "validation" for the
+                validation prompts of this version's SFT file, the same at every stage (none without that file).
+            limit: at most this many prompts, the fixed prompts not counted; None for all.
+
+        Raises:
+            ValueError: if there is no such split.
         """
         if split not in ("validation", "test"):
             raise ValueError(f"split={split!r}; answers_dataloader knows validation and test")
-        if (split, limit) not in self._answers:  # asked for at every validation: read the files once
+        if (split, limit) not in self._answers:  # every validation calls this: read the files once
             rows = frozen_rows(self.data_dir, limit) if split == "test" else self._validation_rows(limit)
             self._answers[split, limit] = list(rows)
         return self._answers_loader(self._answers[split, limit], shard=False)
@@ -212,7 +217,7 @@ class StageDataModule(L.LightningDataModule):
         return self._loader(table, PromptCollator(self.pad_id), shuffle=False, shard=shard)
 
     def _loader(self, table: Dataset, collate: Collator, *, shuffle: bool, shard: bool) -> DataLoader:
-        """Make the loader of a table with a column ``length``, for this rank's share or for all rows."""
+        """Make the loader of a table with a column ``length``: this rank's rows if `shard`, else all rows."""
         trainer = self.trainer if shard else None
         sampler = LengthBucketSampler(
             list(table["length"]),
@@ -234,7 +239,7 @@ class StageDataModule(L.LightningDataModule):
 
 
 class RowDataModule(StageDataModule):
-    """Base of the DataModules whose rows are a prompt and, most often, a completion.
+    """Base of the DataModules whose rows have a prompt and, in most stages, a completion.
 
     Args:
         options: the settings; jsonargparse takes them as keywords.
@@ -247,7 +252,7 @@ class RowDataModule(StageDataModule):
 
     @property
     def row_lengths(self) -> RowLengths:
-        """How long rows and prompts may be."""
+        """The longest rows and prompts that the settings allow, in tokens."""
         return RowLengths(self.options.max_length, self.options.max_prompt_length)
 
     def cache_settings(self) -> list[Any]:
@@ -257,7 +262,7 @@ class RowDataModule(StageDataModule):
 
 
 def chunks(items: Iterable[Any], size: int = _CHUNK) -> Iterator[list[Any]]:
-    """Yield lists of up to `size` items, so that a tokenizer works on many texts at once in bounded memory."""
+    """Yield lists of up to `size` items: a tokenizer is fast on many texts at once, and memory stays bounded."""
     chunk: list[Any] = []
     for item in items:
         chunk.append(item)

@@ -1,7 +1,7 @@
 """Turn prompts and completions into token ids, the same way in SFT, reward model, PPO and generation.
 
-ids = encode(prompt inside the template) + encode(completion) + EOS. The two are encoded apart: encoding them joined lets
-tokens grow across the seam, which generation, where the prompt stands alone, can never do.
+ids = encode(prompt inside the template) + encode(completion) + EOS. Prompt and completion are encoded separately. If they were encoded
+together, one token could contain the end of the prompt and the start of the completion; in generation that cannot happen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _RESPONSE_HEADER = prompt_text("\0").partition("\0")[2]
 
 
 def encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Encode user text without special tokens; a ``</s>`` typed in it stays five ordinary characters."""
+    """Encode user texts without special tokens; a typed ``</s>`` is encoded as ordinary characters, not as EOS."""
     if not texts:
         return []
     encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, return_attention_mask=False)
@@ -26,8 +26,8 @@ def encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 def encode_prompts(tokenizer: Any, prompts: Sequence[str], max_length: int | None = None) -> list[list[int]]:
     """Encode prompts inside the template, each at most `max_length` tokens.
 
-    A prompt that is too long loses its end, never the response header, after which the answer begins. UserError where
-    `max_length` has no room for anything but the header.
+    A longer prompt is cut at its end, but keeps the response header, after which the answer begins. Raises UserError if
+    `max_length` has no room for more than the header.
     """
     encoded = encode_texts(tokenizer, [prompt_text(prompt) for prompt in prompts])
     if max_length is None or all(len(ids) <= max_length for ids in encoded):
@@ -44,11 +44,11 @@ def encode_prompt(tokenizer: Any, prompt: str, max_length: int | None = None) ->
 
 
 def with_eos(tokenizer: Any, ids: list[int], max_length: int | None = None) -> list[int]:
-    """Append EOS to a completion's ids, cutting the end of the completion where `max_length` tokens would be passed."""
+    """Append EOS to a completion's ids; the completion is cut at its end so that the result has at most `max_length` tokens."""
     kept = ids if max_length is None else ids[: max(0, max_length - 1)]
     return [*kept, tokenizer.eos_token_id]
 
 
 def encode_completion(tokenizer: Any, completion: str, max_length: int | None = None) -> list[int]:
-    """Encode one completion and its EOS, at most `max_length` tokens with EOS always kept."""
+    """Encode one completion and EOS, at most `max_length` tokens together; EOS is always kept."""
     return with_eos(tokenizer, encode_texts(tokenizer, [completion])[0], max_length)

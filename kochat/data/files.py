@@ -1,4 +1,4 @@
-"""Open data files by suffix, digest them, and say what to do when one is missing."""
+"""Open data files by suffix, compute their SHA-256, and give the remedy for a missing file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMPRESSED_SUFFIXES = (".xz", ".gz")
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open `path` for reading bytes, decompressing ``.gz`` and ``.xz``. UserError if that cannot be done."""
+    """Open `path` for reading bytes, decompressing ``.gz`` and ``.xz``. Raises UserError if the file cannot be opened."""
     if not path.exists():
         raise UserError(f"{path}: no such file; {remedy(path)}")
     if path.is_dir():
@@ -41,8 +41,8 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 @contextmanager
 def open_for_writing(path: Path, suffix: str) -> Iterator[IO[str]]:
-    """Open `path` for writing UTF-8 text, compressed as `suffix` says; the same text always gives the same bytes."""
-    if suffix == ".gz":  # neither a time stamp nor a file's name goes into the header
+    """Open `path` for writing UTF-8 text, compressed by `suffix` (``.gz``, ``.xz``); the same text always gives the same file."""
+    if suffix == ".gz":  # the header gets no time stamp and no file name, so that equal texts give equal files
         with (
             path.open("wb") as raw,
             gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
@@ -58,7 +58,7 @@ def open_for_writing(path: Path, suffix: str) -> Iterator[IO[str]]:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as they lie on disk, in hex."""
+    """Return the SHA-256 (64 hex digits) of a file as stored on disk, without decompression."""
     with path.open("rb") as stream:
         digest = hashlib.sha256()
         while block := stream.read(1 << 20):
@@ -67,7 +67,7 @@ def sha256_of(path: Path) -> str:
 
 
 def with_compressed(path: Path) -> Path:
-    """Return `path`, or its ``.xz`` or ``.gz`` twin where only that exists."""
+    """Return `path`, or its ``.xz`` or ``.gz`` version if only that exists."""
     if path.exists():
         return path
     twins = (path.with_name(path.name + suffix) for suffix in COMPRESSED_SUFFIXES)
@@ -75,7 +75,7 @@ def with_compressed(path: Path) -> Path:
 
 
 def remedy(path: Path) -> str:
-    """Return the advice for a missing file: the command that makes it, where one does."""
+    """Return the remedy for a missing file: the command that makes it, if there is one."""
     if path.parent.name == "v2":
         data_dir = path.parent.parent
         return f"make it with: python -m kochat clean {data_dir / 'v1'} --out {data_dir / 'v2'}"

@@ -1,7 +1,7 @@
-"""The report's fixed prompts: every model answers them, none may train on them.
+"""The report's fixed prompts: every model answers them, and no model trains on them.
 
-Six follow the questions that the seed study showed side by side, worded so that the originals in KoChatGPT's files count
-as their near duplicates and are left out; six ask about the embedded world and everyday talk.
+The first six are based on the questions that the seed study compared. Their wording makes the original prompts in KoChatGPT's files
+near duplicates, so these are dropped from training. The other six ask about the embedded world and everyday talk.
 """
 
 from __future__ import annotations

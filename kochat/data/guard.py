@@ -1,4 +1,4 @@
-"""Keep near copies of guarded prompts, the test set's above all, out of training."""
+"""Keep guarded prompts (test prompts and fixed prompts) and their near copies out of training."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from kochat.text.unicode_form import prompt_key
 
 
 class Guard:
-    """Recognise prompts that are, or nearly are, one of a guarded set.
+    """Recognise prompts that equal or nearly equal a prompt of a guarded set.
 
-    Near means a Jaccard similarity of at least 0.7 between the character 3-grams of the two prompts' keys; shorter
-    prompts must be equal to be near. The search is exact: with the grams of both prompts in one order, rarest first, two that are
-    near share a gram among the first ``n - ceil(0.7 n) + 1`` of each, so only those are indexed and looked up (prefix
-    filter; Chaudhuri, Ganti and Kaushik, 2006; Bayardo, Ma and Srikant, 2007). Most of what is found so is ruled out by bit
-    masks: two sets differ in at least as many grams as their masks in bits (bitmap filter; Sandes, Teodoro and Melo,
-    2020). Memory: about 1 kB a prompt.
+    Two prompts are near if the Jaccard similarity of the character 3-grams of their keys is at least 0.7. Prompts whose keys have
+    fewer than three characters are near only if their keys are equal.
+
+    The search is exact. Sort the grams of every prompt in one order, rarest first. Two near prompts then share a gram among the first
+    ``n - ceil(0.7 n) + 1`` of each (n: its number of grams), so only these grams are indexed and looked up (prefix filter;
+    Chaudhuri, Ganti and Kaushik, 2006; Bayardo, Ma and Srikant, 2007). Bit masks then exclude most candidates: two sets differ in at
+    least as many grams as their masks differ in bits (bitmap filter; Sandes, Teodoro and Melo, 2020). Memory: about 1 kB for each prompt.
     """
 
     def __init__(self, prompts: Iterable[str], label: str = "test prompt") -> None:
@@ -44,11 +45,11 @@ class Guard:
         return len(self._keys)
 
     def exact(self, prompt: str) -> bool:
-        """Say whether `prompt` has the key of a guarded prompt."""
+        """Return whether `prompt` has the same key as a guarded prompt."""
         return prompt_key(prompt) in self._prompts
 
     def reason(self, prompt: str) -> str | None:
-        """Return why `prompt` must not be trained on, or None where it may."""
+        """Return why `prompt` must not be used for training, or None if it may."""
         key = prompt_key(prompt)
         if key in self._prompts:
             return f"same as the {self.label} {self._prompts[key]!r}"
@@ -59,14 +60,14 @@ class Guard:
         return f"near duplicate ({similarity:.2f}) of the {self.label} {self._prompts[self._keys[index]]!r}"
 
     def _prefix(self, grams: frozenset[str]) -> list[str]:
-        """Return the rarest of the grams, as many as two near prompts cannot miss each other in."""
+        """Return the rarest grams, so many that two near prompts have at least one of them in common."""
         rarest = sorted(grams, key=lambda gram: (self._frequency.get(gram, 0), gram))
         return rarest[: len(grams) - math.ceil(NEAR_DUPLICATE * len(grams) - 1e-9) + 1]
 
     def _nearest(self, grams: frozenset[str]) -> tuple[float, int] | None:
         candidates = {index for gram in self._prefix(grams) for index in self._postings.get(gram, ())}
         mask, size = _mask(grams), len(grams)
-        most = (1 - NEAR_DUPLICATE) / (1 + NEAR_DUPLICATE)  # of the grams of both that near prompts may differ in
+        most = (1 - NEAR_DUPLICATE) / (1 + NEAR_DUPLICATE)  # largest share of differing grams
         likely = (
             index
             for index in candidates
@@ -77,13 +78,13 @@ class Guard:
         return None if best is None else (best[0], -best[1])
 
     def _similarity(self, grams: frozenset[str], index: int) -> float:
-        """Return the Jaccard similarity to a guarded prompt: a 3-gram is one of its grams where its key contains it."""
+        """Return the Jaccard similarity to a guarded prompt; its key contains a 3-gram if and only if that is one of its grams."""
         common = sum(map(self._keys[index].__contains__, grams))
         return jaccard_of(common, len(grams), self._sizes[index])
 
 
 def _mask(grams: frozenset[str]) -> int:
-    """Return 256 bits, each gram setting one of them."""
+    """Return a mask of 256 bits in which each gram sets one bit."""
     mask = 0
     for gram in grams:
         mask |= 1 << (hash(gram) & 255)

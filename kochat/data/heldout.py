@@ -1,4 +1,4 @@
-"""What is asked of every model: the frozen test set, the fixed prompts, and the validation prompts of the SFT file."""
+"""The prompts that every model answers: the frozen test set, the fixed prompts, and the validation prompts of the SFT file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FROZEN_VERSION = "v2"
 
 
 class TrainingFilter:
-    """Say which split a row of a training file belongs to, and keep what would leak out of all of them.
+    """Decide which split a row of a training file belongs to, and drop rows that would leak the test set.
 
-    Cleaned files have passed this already; raw ones (v1) have not, and both arms must hold out the same prompts.
+    `clean` has already removed such rows from v2. Raw files (v1) still have them, and both versions must hold out the same prompts.
     """
 
     def __init__(self, data_dir: Path, *, raw: bool, preferences: bool = False) -> None:
-        """Guard the test set under `data_dir`, and the held-out preference prompts too where `preferences`."""
+        """If `raw`, guard the test set under `data_dir`; with `preferences` also guard the held-out preference prompts."""
         self.guards: list[Guard] = []
         if raw:
             frozen = data_dir / FROZEN_VERSION
@@ -35,7 +35,7 @@ class TrainingFilter:
                 self.guards.append(Guard(record.prompt for record in rows))
 
     def split(self, prompt: str) -> str | None:
-        """Return "train" or "validation", or None where the row is held out for test or would leak it."""
+        """Return "train" or "validation", or None if the row is held out for test or would leak the test set."""
         part = bucket(prompt)
         if part == "test" or any(guard.reason(prompt) for guard in self.guards):
             return None
@@ -43,7 +43,10 @@ class TrainingFilter:
 
 
 def frozen_rows(data_dir: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the frozen test set's first `limit` rows by id, then the fixed prompts (kind "fixed", no reference)."""
+    """Yield the frozen test set's first `limit` rows in order of id, then all fixed prompts (kind "fixed", reference None).
+
+    A row is {id, prompt, reference, kind}.
+    """
     path = data_dir / FROZEN_VERSION / TEST_FILE
     if path.exists():
         records = sorted(read_records(path, AnswerRecord), key=lambda record: record.id)
@@ -56,8 +59,8 @@ def frozen_rows(data_dir: Path, limit: int | None = None) -> Iterator[dict[str, 
 def validation_rows(folder: Path, keep: TrainingFilter, limit: int | None = None) -> Iterator[dict[str, Any]]:
     """Yield the validation prompts of the SFT file in `folder` with their references, the same at every stage.
 
-    One row a prompt, ordered by the hash of its key: a smaller `limit` takes a subset of a larger one, and v1 and v2 are
-    asked the same prompts. None without that file.
+    A row is {id, prompt, reference, kind}, one for each prompt, in the order of the hash of its key. So a smaller `limit` gives a
+    subset of a larger one, and v1 and v2 get the same prompts. Without that file there are no rows.
     """
     path = folder / SFT_FILE
     first: dict[str, SFTRecord] = {}

@@ -1,4 +1,4 @@
-"""Bind a cleaned folder to its inputs and settings by SHA-256, and refuse a folder that no longer matches."""
+"""Record the SHA-256 of a cleaned folder's inputs, settings and outputs, and refuse files that no longer match."""
 
 from __future__ import annotations
 
@@ -22,8 +22,15 @@ def manifest_of(
 ) -> dict[str, Any]:
     """Return the manifest of a cleaning.
 
-    The SHA-256 of every input, of every output file and of the settings and the corrections, the settings themselves, and
-    the digest of the tokenizer where one bounded the lengths.
+    It holds the settings; the SHA-256 of every input, every output file, the settings and the corrections; and the digest of the
+    tokenizer if one was used for bounds in tokens.
+
+    Args:
+        inputs: file name -> SHA-256.
+        outputs: paths of the output files.
+        settings: plain values.
+        corrections: SHA-256 of the file of corrections, if there is one.
+        tokenizer: digest of the tokenizer, if there is one.
     """
     text = json.dumps(settings, ensure_ascii=False, sort_keys=True)
     return {
@@ -37,7 +44,7 @@ def manifest_of(
 
 
 def read_outputs(folder: Path) -> dict[str, str] | None:
-    """Return the SHA-256 of each output that `folder`'s manifest names, or None without a readable manifest."""
+    """Return output file name -> SHA-256 from the manifest in `folder`, or None without a readable manifest."""
     try:
         outputs = read_json(folder / MANIFEST_FILE)["outputs"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -46,9 +53,10 @@ def read_outputs(folder: Path) -> dict[str, str] | None:
 
 
 def verify(files: Iterable[Path]) -> None:
-    """Check cleaned files against the manifest beside them.
+    """Check cleaned files against the manifest in their folder.
 
-    UserError where a file is missing, there is no manifest, or a file differs from what `clean` wrote.
+    Raises:
+        UserError: if a file or the manifest is missing, or a file differs from what `clean` wrote.
     """
     for path in files:
         if not path.is_file():

@@ -1,9 +1,9 @@
 """Find near duplicates among a million rows: MinHash proposes pairs, exact similarity decides.
 
-A row's signature is a few hashes of bands of MinHash values over the character 3-grams of its key (Broder, 1997; banding
-after Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, 3.4). :func:`signatures` computes them for a batch of texts
-and needs nothing else, so worker processes can; :class:`NearDuplicates` is then fed in file order. Why there is another search beside
-this one is told in :mod:`kochat.data.similarity`.
+MinHash values are computed over the character 3-grams of a row's key (Broder, 1997) and grouped in bands (Leskovec, Rajaraman and
+Ullman, Mining of Massive Datasets, 3.4). The hashes of the bands are the row's signature. :func:`signatures` needs only the texts of a
+batch, so worker processes can call it. :class:`NearDuplicates` then takes the rows in file order. :mod:`kochat.data.similarity`
+explains why there are two searches.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _Words = npt.NDArray[np.uint64]
 FIELD_SEPARATOR = "\x1f"
 _HASHES = 100
 _LEAST_RECALL = 0.99
-_MOST_CANDIDATES = 32  # a template with a thousand rows would otherwise be compared with all of them
+_MOST_CANDIDATES = 32  # else a row of a template would be compared with a thousand other rows of it
 
 
 def near_text(record: Record) -> str:
-    """Return the text in which an edited record must be near another: all of its texts, best answer first."""
+    """Return the text by which an edited record is compared: all of its texts, best answer first."""
     return FIELD_SEPARATOR.join(record.texts())
 
 
 def bands(threshold: float) -> tuple[int, int]:
-    """Return (bands, hashes a band): the longest bands that still propose 99% of the pairs at `threshold`.
+    """Return (number of bands b, hashes in a band r) with the largest r that still proposes 99% of the pairs at `threshold`.
 
     A pair of similarity s shares a band with probability 1 - (1 - s^r)^b.
     """
@@ -50,12 +50,12 @@ def bands(threshold: float) -> tuple[int, int]:
 
 
 def signatures(texts: Sequence[str], threshold: float = NEAR_DUPLICATE) -> Signatures:
-    """Return the band hashes of `texts`, shape (texts, bands); pure, the same in every process."""
+    """Return the band hashes of `texts`: uint32, shape (texts, bands); the same in every process."""
     count, rows = bands(threshold)
     keys = [_key(text) for text in texts]
     result = np.empty((len(keys), count), np.uint32)
     start = 0
-    while start < len(keys):  # by blocks of about a million characters, so that memory stays small
+    while start < len(keys):  # in blocks of about 260,000 characters, so that memory stays small
         end, size = start, 0
         while end < len(keys) and size < 1 << 18:
             size += len(keys[end]) + 3
@@ -66,7 +66,7 @@ def signatures(texts: Sequence[str], threshold: float = NEAR_DUPLICATE) -> Signa
 
 
 def joined(rows: Sequence[bytes]) -> Signatures:
-    """Return as one array the signatures whose rows were turned into bytes one by one."""
+    """Return signatures, shape (rows, bands), from rows that were converted to bytes one by one."""
     return np.frombuffer(b"".join(rows), np.uint32).reshape(len(rows), -1)
 
 
@@ -75,13 +75,13 @@ def _key(text: str) -> str:
 
 
 def _block(keys: Sequence[str], count: int, rows: int) -> Signatures:
-    """Return the band hashes of a block of keys, all hash functions over all 3-grams at once."""
+    """Return the band hashes (keys, count) of a block of keys; each of the `count` bands has `rows` hash functions."""
     padded = [key.ljust(NGRAM, "\0") for key in keys]
     codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     lengths = np.array([len(key) for key in padded])
     ends = np.cumsum(lengths)
     is_gram = np.ones(len(codes), bool)
-    is_gram[ends - 1] = is_gram[ends - 2] = False  # the last two characters of a key begin no gram
+    is_gram[ends - 1] = is_gram[ends - 2] = False  # no 3-gram begins at the last two characters of a key
     at = np.flatnonzero(is_gram)
     grams = _mix(codes[at] << np.uint64(42) | codes[at + 1] << np.uint64(21) | codes[at + 2])
     first = np.concatenate(([0], np.cumsum(lengths - NGRAM + 1)[:-1]))
@@ -96,7 +96,7 @@ def _block(keys: Sequence[str], count: int, rows: int) -> Signatures:
 
 
 def _mix(values: _Words) -> _Words:
-    """Return 64-bit values scrambled one to one (the finaliser of SplitMix64; Steele, Lea and Flood, 2014)."""
+    """Return a one-to-one mix of 64-bit values (the finaliser of SplitMix64; Steele, Lea and Flood, 2014)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -104,37 +104,37 @@ def _mix(values: _Words) -> _Words:
 
 
 class Match(NamedTuple):
-    """An earlier row that a row nearly repeats: its number among all rows fed, and their Jaccard similarity."""
+    """An earlier row that a row nearly repeats: its number among all rows given to `feed`, and their Jaccard similarity."""
 
     row: int
     similarity: float
 
 
 class NearDuplicates:
-    """Tell of each row whether it nearly repeats an earlier row that was kept.
+    """Find for each row an earlier kept row that it nearly repeats.
 
-    Near means: a Jaccard similarity of at least `threshold` between the sets of character 3-grams of the keys, and the same
-    words (:func:`kochat.text.sameness.same_words`). Both are computed from the texts, so whatever is called near is near; the
-    signatures only propose. `same_words_only=False` leaves it at the similarity. Memory: about 8 bytes a band and row; the
-    texts lie in a temporary file.
+    Two rows are near if the Jaccard similarity of the character 3-grams of their keys is at least `threshold` and they have the same
+    words (:func:`kochat.text.sameness.same_content`). The signatures only propose pairs; both conditions are computed from the texts,
+    so a wrong proposal does no harm. With `same_words_only=False` the similarity alone decides. Memory: about 8 bytes for each band of
+    each row; the texts are in a temporary file.
     """
 
     def __init__(self, threshold: float = NEAR_DUPLICATE, *, same_words_only: bool = True) -> None:
-        """Begin with no row; ValueError for a threshold outside (0, 1]."""
+        """Start without rows. Raises ValueError for a threshold outside (0, 1]."""
         if not 0 < threshold <= 1:
             raise ValueError(f"threshold={threshold} must be in (0, 1]")
         self._threshold, self._same_words_only = threshold, same_words_only
         self._runs: list[list[_Words]] = []  # sorted runs of (band hash << 32 | row), one array a band
         self._texts = _Spool()
-        # The rows of a template come up again and again.
+        # The rows of a template are read many times.
         self._read = lru_cache(maxsize=1024)(lambda row: _Compared(self._texts[row]))
 
     def feed(self, texts: Sequence[str], signed: Signatures | None = None) -> list[Match | None]:
-        """Take the next rows in file order; return for each the earlier kept row that it nearly repeats, or None.
+        """Add the next rows in file order; return for each the earlier kept row that it nearly repeats, or None.
 
-        `signed` holds their signatures, computed elsewhere with the same threshold. Rows without a match are kept, those
-        with one are forgotten. How the rows are cut into batches makes no difference but for templates of over a
-        thousand rows, of which only the likeliest candidates are compared.
+        `signed` has their signatures, shape (texts, bands), from :func:`signatures` with the same threshold; None computes them here. Rows
+        without a match are kept; rows with a match are never compared again. The result does not depend on how rows are cut into
+        batches, except for templates of over a thousand rows, where only the likeliest candidates are compared.
         """
         if not texts:
             return []
@@ -154,11 +154,11 @@ class NearDuplicates:
         return matches
 
     def text(self, row: int) -> str:
-        """Return the text of a row by its number among all rows fed."""
+        """Return the text of a row by its number among all rows given to `feed`."""
         return self._texts[row]
 
     def _candidates(self, signed: Signatures, batch: list[_Words], first: int) -> dict[int, list[int]]:
-        """Return by row of the batch the earlier rows that share a band with it, those that share most bands first."""
+        """Return row of the batch -> earlier rows that share a band with it, the rows that share most bands first."""
         found = [_sharing(signed, run) for run in (*self._runs, batch)]
         row, other = (np.concatenate([pairs[side] for pairs in found]) for side in (0, 1))
         earlier = other < row + first
@@ -179,7 +179,7 @@ class NearDuplicates:
         return None
 
     def _add(self, run: list[_Words]) -> None:
-        """Keep a run; runs double in length (a log-structured merge), so every row is moved a few times only."""
+        """Add a sorted run. Runs of similar length are merged (a log-structured merge), so every row is moved only a few times."""
         self._runs.append(run)
         while len(self._runs) > 1 and len(self._runs[-2][0]) < 2 * len(self._runs[-1][0]):
             newer, older = self._runs.pop(), self._runs.pop()
@@ -188,7 +188,7 @@ class NearDuplicates:
 
 def _merged(older: list[_Words], newer: list[_Words], band: int) -> _Words:
     both = np.concatenate((older[band], newer[band]))
-    older[band] = newer[band] = both[:0]  # band by band, so that never two copies of the whole stand in memory
+    older[band] = newer[band] = both[:0]  # free this band: memory never holds two copies of all bands
     both.sort(kind="stable")
     return both
 
@@ -198,7 +198,7 @@ def _sorted_run(signed: Signatures, numbers: _Words) -> list[_Words]:
 
 
 def _sharing(signed: Signatures, run: list[_Words]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return (row of the batch, row in the run) for every shared band, of each bucket the first few rows."""
+    """Return pairs (row of the batch, row in the run) for every shared band, at most the first 32 rows of each bucket."""
     rows, others = [], []
     for band, entries in zip(signed.T, run, strict=True):
         low = band.astype(np.uint64) << np.uint64(32)
@@ -213,7 +213,7 @@ def _sharing(signed: Signatures, run: list[_Words]) -> tuple[npt.NDArray[np.int6
 
 
 class _Compared:
-    """A text with what its comparison needs."""
+    """A text with the 3-grams and words by which it is compared."""
 
     def __init__(self, text: str) -> None:
         self.grams = ngrams(_key(text))
@@ -221,19 +221,19 @@ class _Compared:
         self._words: list[list[str]] | None = None
 
     def says_the_same(self, other: _Compared) -> bool:
-        """Say whether every field has the same words as the other's."""
+        """Return whether every field has the same words as the same field of `other`."""
         mine, its = self.words(), other.words()
         return len(mine) == len(its) and all(map(same_content, mine, its))
 
     def words(self) -> list[list[str]]:
-        """Return the content words by field; computed once, where they are needed at all."""
+        """Return the content words of each field; they are computed at the first call."""
         if self._words is None:
             self._words = [content_words(field) for field in self._fields]
         return self._words
 
 
 class _Spool:
-    """Texts by number, in a temporary file that goes with the object."""
+    """Texts by number, in a temporary file that is deleted with the object."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="kochat-near-")  # noqa: SIM115 - lives as long as the object

@@ -1,7 +1,6 @@
-"""KoChatGPT's records, validated; and what is said of a row that is none.
+"""Validate the records of KoChatGPT's files, and explain what is wrong with a bad row.
 
-Keys beyond a record's own (KoChatGPT's ``tokens`` among them) are passed over. How a file is taken apart into rows is told
-in :mod:`kochat.data.row_files`.
+Additional keys (such as KoChatGPT's ``tokens``) are ignored. :mod:`kochat.data.row_files` splits a file into rows.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from kochat.data.row_files import Row, RowError, iter_rows, parse
 from kochat.errors import UserError
 
-MAX_BAD_SHARE = 0.01  # of a file's rows; a file with more is not what its reader takes it for
+MAX_BAD_SHARE = 0.01  # of a file's rows; with more, it is probably a different kind of file
 
 
 class Record(BaseModel):
@@ -28,12 +27,12 @@ class Record(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
     def texts(self) -> tuple[str, ...]:
-        """Return the row's texts; together they identify it."""
+        """Return the row's texts, which together identify it."""
         raise NotImplementedError
 
     @property
     def key(self) -> str:
-        """Sixteen hex digits that name the row by its texts."""
+        """A hash of the row's texts, 16 hex digits."""
         return hashlib.sha256("\x1f".join(self.texts()).encode()).hexdigest()[:16]
 
 
@@ -51,8 +50,8 @@ class SFTRecord(Record):
 class PreferenceRecord(Record):
     """A prompt, three completions, and `ranking`: the completions' indices from best to worst.
 
-    The builder of KoChatGPT's files wrote indices best to worst; its notebook reads them as a rank per item and so flips
-    about a fifth of the pairs. ``ranking [1, 0, 2]`` means that completion_1 is best.
+    ``ranking [1, 0, 2]`` means that completion_1 is best: KoChatGPT's files were built with indices in order from best to worst. The
+    notebook of KoChatGPT reads them as one rank per item instead, which reverses about a fifth of the pairs.
     """
 
     prompt: str
@@ -120,12 +119,14 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def read_records(path: str | Path, model: type[RecordT], max_bad_share: float = MAX_BAD_SHARE) -> Iterator[RecordT]:
-    """Yield the validated records of `path`, in file order; a bad row is skipped and counted.
+    """Yield the validated records of `path` in file order; bad rows are skipped and counted, with one warning.
 
-    UserError names file, line or record, field and remedy: for a missing or empty file, another encoding than UTF-8, a
-    file that was cut off; and, once all rows are read, where more than `max_bad_share` of them were broken JSON, lacked a
-    key, had a value of the wrong type or a ranking that is no permutation. What `clean` wrote has no such row, so the rule
-    matters for raw data alone, which `clean` and the DataModules thus read alike.
+    A row is bad if it is broken JSON, lacks a key, has a value of the wrong type or a ranking that is no permutation. Only raw data has
+    bad rows; `clean` and the DataModules read it by this same rule.
+
+    Raises:
+        UserError: if the file is missing, empty, not UTF-8 or cut off; or, after all rows, if more than `max_bad_share` (0 to 1) of
+            them were bad. The message names file, line or record, field and remedy.
     """
     path = Path(path)
     bad = BadRows()
@@ -144,15 +145,15 @@ def read_records(path: str | Path, model: type[RecordT], max_bad_share: float = 
 
 @dataclass
 class BadRows:
-    """Count the rows of a file and those that are none, and remember the first of these."""
+    """Count the rows and the bad rows of a file, and remember the first bad rows."""
 
     read: int = 0
     count: int = 0
     first: str = ""
-    others: list[str] = field(default_factory=list)  # the places of the next few
+    others: list[str] = field(default_factory=list)  # the places of the next three bad rows
 
     def add(self, place: str, fault: str) -> None:
-        """Count a bad row, which `fault` describes."""
+        """Count a bad row at `place`; `fault` says what is wrong with it."""
         self.count += 1
         if self.count == 1:
             self.first = fault
@@ -160,19 +161,19 @@ class BadRows:
             self.others.append(place)
 
     def check(self, path: Path, max_share: float = MAX_BAD_SHARE) -> None:
-        """Raise UserError where more than `max_share` of the file's rows were bad."""
+        """Raise UserError if more than `max_share` (0 to 1) of the file's rows were bad."""
         if self.count <= max_share * self.read:
             return
         raise UserError(f"{path}: {self.first} ({self.told()}; more than {max_share:.0%} is an error)")
 
     def told(self) -> str:
-        """Return the counts in a few words, with the places of the next bad rows."""
+        """Return the counts as a short text, with the places of the next bad rows."""
         following = f"; the next: {', '.join(self.others)}" if self.others else ""
         return f"{self.count:,} of {self.read:,} records {'is' if self.count == 1 else 'are'} bad{following}"
 
 
 def validate(row: Row, value: Any, model: type[ModelT]) -> ModelT:
-    """Return a row's JSON value as a `model`, or raise RowError with the first thing that is wrong in it."""
+    """Return a row's JSON value as a `model`. Raises RowError with the first fault of the value."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -1,13 +1,13 @@
-"""Take data files apart into rows, as they stand in the file, and parse a row's JSON.
+"""Split data files into rows without changing their bytes, and parse the JSON of a row.
 
-A file is a JSON array or one object a line, UTF-8 with or without BOM, plain or ``.gz``/``.xz``. Both kinds are streamed: memory is
-bounded by the longest row. What is wrong with a whole file (another encoding, cut off) is a :class:`UserError`; what is
-wrong with one row is a :class:`RowError`, which a reader may skip and count.
+A file is a JSON array, or has one JSON object in each line. It is UTF-8 with or without BOM, plain or ``.gz``/``.xz``. Both kinds are
+streamed: memory is bounded by the longest row. A fault of the whole file (another encoding, cut off) is a :class:`UserError`. A fault
+of one row is a :class:`RowError`, so that a reader may skip and count the row.
 
-Arrays are taken apart here and not by ijson, which is ten times as fast (0.08 s against 0.84 s for 19 MiB) but serves no file that may be
-wrong (measured with ijson 3.6, yajl2_c): it ends at the first broken record, so none can be skipped; gives values without their line
-or bytes; takes the last of two equal keys and reads a lone surrogate as "?", both without a word; a number of 5,000 digits
-crashes the process, and 100,000 opening brackets fill the memory.
+Arrays are split here, not by ijson. ijson is ten times as fast (0.08 s against 0.84 s for 19 MiB) but cannot read files with errors
+(measured with ijson 3.6, yajl2_c). It stops at the first broken record, so no record can be skipped. It gives no line numbers and no
+bytes. Without a warning it takes the last of two equal keys and reads a lone surrogate as "?". A number of 5,000 digits crashes the
+process, and 100,000 opening brackets fill the memory.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from pydantic_core import from_json
 from kochat.data.files import open_bytes
 from kochat.errors import UserError
 
-LONGEST_ROW = 1 << 26  # bytes; a row beyond it is a file with a quote or a bracket missing
+LONGEST_ROW = 1 << 26  # bytes; a longer row means that a quote or a bracket is missing
 _BLOCK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
-# A whole string is one token, so that brackets and commas inside it do not count; a lone quote is a string that goes on.
+# A whole string is one token, so brackets and commas inside it do not count. A single quote begins a string that is not complete yet.
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\],]', re.DOTALL)
 
 
 class RowError(Exception):
-    """Say what is wrong with one row: place, field and remedy, but not the file."""
+    """An error in one row; the message gives place, field and remedy, but not the file."""
 
 
 class Row(NamedTuple):
-    """A row as it stands in its file."""
+    """An unparsed row of a file."""
 
-    at: int  # from 0
-    line: int  # from 1
-    place: str  # where a person finds it: "line 12", or in an array "record 12", from 1
+    at: int  # number of the row, from 0
+    line: int  # line where the row begins, from 1
+    place: str  # the place in messages: "line 12", or in an array "record 12", from 1
     data: bytes
-    unended: bool = False  # the last line, without a line break: where a file is cut off, it is cut off here
+    unended: bool = False  # the last line has no line break: the file may be cut off here
 
 
 def iter_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of `path` unparsed; UserError where the file as a whole cannot be read."""
+    """Yield the unparsed rows of `path`. Raises UserError if the file as a whole cannot be read."""
     empty = True
     with open_bytes(path) as stream:
         try:
@@ -64,11 +64,11 @@ def iter_rows(path: Path) -> Iterator[Row]:
 
 
 def parse(path: Path, row: Row) -> Any:
-    """Return the JSON value of a row; nesting is bounded by the parser, so depth cannot crash it.
+    """Return the JSON value of a row; the parser limits the nesting depth, so deep nesting cannot crash it.
 
     Raises:
-        UserError: where the bytes are not UTF-8, or the file ends inside the row.
-        RowError: where the row is no JSON, or has a key twice.
+        UserError: if the bytes are not UTF-8, or the file ends inside the row.
+        RowError: if the row is not JSON, or has a key twice.
     """
     text = _decoded(path, row.data, row.line)
     try:
@@ -83,7 +83,7 @@ def parse(path: Path, row: Row) -> Any:
 
 
 def _twice(text: str) -> str | None:
-    """Return a key that an object of the valid JSON `text` has twice (a parser would silently take the last one)."""
+    """Return a key that an object in the valid JSON `text` has twice, or None; a parser would silently use the last one."""
     found: list[str] = []
 
     def check(pairs: list[tuple[str, Any]]) -> None:
@@ -91,7 +91,7 @@ def _twice(text: str) -> str | None:
         if len(set(keys)) < len(keys):
             found.append(next(key for at, key in enumerate(keys) if key in keys[:at]))
 
-    with contextlib.suppress(ValueError):  # where the two parsers differ over a number, the first one's word holds
+    with contextlib.suppress(ValueError):  # a number that only the first parser accepts is accepted
         json.loads(text, object_pairs_hook=check, parse_int=str)
     return found[0] if found else None
 
@@ -101,7 +101,7 @@ def _cut(text: str, length: int = 40) -> str:
 
 
 def _first_line(path: Path, stream: IO[bytes]) -> tuple[bytes, int]:
-    """Return the first line that is not blank, without the blanks before it, and its number."""
+    """Return the first line that is not blank, without leading blanks, and its line number."""
     data, number = stream.readline(LONGEST_ROW).removeprefix(_BOM), 1
     while not data.strip():
         data, number = stream.readline(LONGEST_ROW), number + 1
@@ -122,19 +122,19 @@ def _lines(path: Path, first: bytes, number: int, stream: IO[bytes]) -> Iterator
 
 
 def _array(path: Path, data: bytes, line: int, stream: IO[bytes]) -> Iterator[Row]:
-    """Yield the elements of the array that begins `data` and goes on in `stream`."""
+    """Yield the elements of the array that begins in `data` and continues in `stream`."""
     buffer, index, scan = bytearray(data), 0, _Scan(position=1)
     while True:
         ends, scan = _element_ends(buffer, scan)
         start = 0
         for end in ends:
-            # Each element is preceded by one byte, the bracket or comma before it.
+            # The byte before each element is a bracket or a comma.
             row = _element(index, line, bytes(buffer[start + 1 : end]))
             if row is not None:
                 yield row
             elif not (index == 0 and buffer[end : end + 1] == b"]"):
                 raise UserError(
-                    f"{path}: line {line}: broken JSON (a comma without a record before it or behind it); remove it"
+                    f"{path}: line {line}: broken JSON (a comma without a record before or after it); remove it"
                 )
             line += buffer.count(b"\n", start, end)
             start, index = end, index + 1
@@ -151,14 +151,14 @@ def _array(path: Path, data: bytes, line: int, stream: IO[bytes]) -> Iterator[Ro
 
 
 class _Scan(NamedTuple):
-    """How far a buffer was scanned, and how deep inside brackets that is; the array itself is depth 1, after it 0."""
+    """The position up to which a buffer was scanned, and the bracket depth there: 1 in the array itself, 0 after its end."""
 
     position: int
     depth: int = 1
 
 
 def _element_ends(buffer: bytearray, scan: _Scan) -> tuple[list[int], _Scan]:
-    """Return where elements of the array end in `buffer`, and where to scan on when there is more of it."""
+    """Return the positions in `buffer` where elements of the array end, and the state from which to continue scanning."""
     depth = scan.depth
     ends: list[int] = []
     for match in _TOKEN.finditer(buffer, scan.position):
@@ -187,12 +187,12 @@ def _check_end(path: Path, rest: bytes, line: int) -> None:
     if rest.strip():
         line += rest.count(b"\n", 0, len(rest) - len(rest.lstrip()))
         raise UserError(
-            f"{path}: line {line}: more follows after the array's end; a file is one JSON array, or one object a line"
+            f"{path}: line {line}: there is more text after the array's end; a file is one JSON array, or has one object in each line"
         )
 
 
 def _cut_off(path: Path, rest: bytes, line: int) -> UserError:
-    """Explain an array that does not end, by what the parser says of its last element."""
+    """Return an error for an array that does not end, with the parser's message about its last element."""
     try:
         from_json(_decoded(path, b"[" + rest, line))
     except ValueError as error:
@@ -204,7 +204,7 @@ def _cut_off(path: Path, rest: bytes, line: int) -> UserError:
 
 def _too_long(path: Path, place: str) -> UserError:
     return UserError(
-        f"{path}: {place}: is longer than {LONGEST_ROW >> 20} MiB; a quote or a bracket is missing there, or a line break"
+        f"{path}: {place}: is longer than {LONGEST_ROW >> 20} MiB; add the missing quote, bracket or line break"
     )
 
 
@@ -237,5 +237,5 @@ def _json_fault(message: str, line: int) -> str:
     elif "recursion" in what:
         advice = "it is nested far too deep for a record: remove it"
     else:
-        advice = "correct or remove it; a file is one JSON array, or one object a line"
+        advice = "correct or remove it; a file is one JSON array, or has one object in each line"
     return f"line {at}: broken JSON in column {column} ({what}); {advice}"

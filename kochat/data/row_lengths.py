@@ -1,4 +1,4 @@
-"""How long a stage's rows may be: what a stage must know of its data before it trains."""
+"""The longest rows of a stage's data, which a stage must know before it trains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class RowLengths:
-    """The longest rows that a DataModule's settings allow, in tokens; None where they set no bound.
+    """The longest rows that a DataModule's settings allow, in tokens; None if there is no bound.
 
     Args:
         row: prompt and completion together.
@@ -19,7 +19,7 @@ class RowLengths:
     prompt: int | None = None
 
     def with_answer(self, max_new_tokens: int, more: int = 0) -> dict[str, int]:
-        """Return the longest prompt with its answer and ``more`` tokens, under the fields that decide it; nothing without a bound."""
+        """Return {names of the settings: longest prompt + answer + ``more``, in tokens}; empty if prompts have no bound."""
         field = "data.max_prompt_length + model.max_new_tokens" + (f" + {more}" if more else "")
         return {} if self.prompt is None else {field: self.prompt + max_new_tokens + more}
 
@@ -28,14 +28,14 @@ class TokenisedData(Protocol):
     """A DataModule whose texts are encoded with the tokenizer that a stage gives it.
 
     Attributes:
-        row_lengths: how long its rows may be.
+        row_lengths: the longest rows, in tokens.
     """
 
     @property
     def row_lengths(self) -> RowLengths:
-        """How long rows may be."""
+        """The longest rows, in tokens."""
         ...
 
     def connect(self, tokenizer: Any) -> None:
-        """Take the tokenizer that texts are encoded with."""
+        """Set the tokenizer that encodes all texts."""
         ...

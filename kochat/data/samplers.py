@@ -1,4 +1,4 @@
-"""Batches of rows of similar length, the same for the same seed and epoch, shared evenly among ranks."""
+"""Make batches of rows of similar length; the same seed and epoch give the same batches, divided evenly among ranks."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.utils.data import DistributedSampler
 
-_POOL_BATCHES = 50  # rows are sorted by length within pools of so many batches: little padding, and still shuffled
+_POOL_BATCHES = 50  # rows are sorted by length within pools of this many batches: little padding, but still shuffled
 
 
 class LengthBucketSampler(DistributedSampler):
-    """Yield lists of row indices, one list a batch, for a DataLoader with ``batch_size=None``.
+    """Yield lists of row indices, one list for each batch, for a DataLoader with ``batch_size=None``.
 
-    It shards by rank itself and, being a DistributedSampler, is left in place by Lightning, which calls `set_epoch`.
-    Every rank yields the same number of batches: the first batches are repeated where the count does not divide, so
-    evaluation counts rows by their ids. With `shuffle` the order follows from (seed, epoch); without it rows go from the
-    longest to the shortest, so that a batch which does not fit memory fails first.
+    The sampler itself selects the batches of its rank. It is a DistributedSampler, so Lightning does not replace it and calls
+    `set_epoch`. Every rank yields the same number of batches: if they cannot be divided evenly, the first batches are repeated.
+    Evaluation therefore counts each row id once. With `shuffle` the order depends only on (seed, epoch). Without it the longest rows
+    come first, so that a batch too large for the memory fails at once.
 
     Args:
         lengths: length of each row in tokens.
-        batch_size: rows a batch; the last batch of a pool may be smaller.
+        batch_size: rows in a batch; the last batch of a pool may be smaller.
         seed: seed of the shuffle.
-        shuffle: shuffle anew each epoch, or keep one order.
+        shuffle: True shuffles again in each epoch; False keeps one order.
         num_replicas: number of ranks.
         rank: this process's rank.
     """

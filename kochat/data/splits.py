@@ -1,7 +1,7 @@
 """Split by prompt: train, validation or test.
 
-One split serves every stage and both data versions: in KoChatGPT the same prompts stand in the SFT, RM and PPO files, so a
-split by row or by stage would train on what it tests.
+All stages and both data versions use the same split. In KoChatGPT the SFT, RM and PPO files contain the same prompts, so with a
+split by row or by stage some test prompts would be trained on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ Bucket = Literal["train", "validation", "test"]
 
 
 def bucket(prompt: str) -> Bucket:
-    """Return the split that `prompt` belongs to, by the SHA-256 of its key: 90 / 5 / 5 in a hundred."""
+    """Return the split that `prompt` belongs to, by the SHA-256 of its key: 90% train, 5% validation, 5% test."""
     share = int(hashlib.sha256(prompt_key(prompt).encode()).hexdigest()[:16], 16) % 100
     return "train" if share < 90 else "validation" if share < 95 else "test"

@@ -1,4 +1,4 @@
-"""Take markup and special tokens out of running text; texts that are about them keep them."""
+"""Remove HTML and special tokens from texts, except from texts that are about them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"&(?:amp;)*#(?:(\d{2,6})|[xX]([0-9a-fA-F]{2,5}));")
 _AMPERSAND = re.compile(r"&(?:amp;)+")
 _ROUNDS = 4
 
-# What tokenizers and chat templates use: sentencepiece's, GPT-2's, T5's, BERT's and Llama 2's, and <|...|> of later models.
+# Special tokens of tokenizers and chat templates: sentencepiece's, GPT-2's, T5's, BERT's and Llama 2's, and <|...|> of later models.
 _SPECIAL = re.compile(
     r"</?s>|<(?:pad|unk|mask|bos|eos|sep|cls|usr|sys|endoftext|extra_id_\d+|unused\d+)>|<\|[\w-]{1,40}\|>"
     r"|<(?:start|end)_of_turn>",
@@ -35,10 +35,10 @@ _ABOUT_TOKENS = re.compile(r"토큰(?!\s*[:=])|토크나이|임베딩|\bBERT\b|�
 
 
 def strip_markup(text: str) -> str:
-    """Return `text` without HTML tags of text layout, entities as the characters they stand for.
+    """Return `text` without HTML layout tags, and with entities replaced by their characters.
 
-    Tags that break a line become a line break. A text about markup or code (it says so, or has a code fence or a page's
-    frame) stays as it is, and so does one in which tags hide in tags more than a few times over: no export does that.
+    Tags that break a line become a line break. A text about markup or code stays unchanged: it mentions them, or has a code fence or tags
+    like <html>. A text with tags nested inside tags more than four times stays unchanged too, because no export makes that.
     """
     if not ("<" in text or "&" in text) or _ABOUT_MARKUP.search(text):
         return text
@@ -52,7 +52,7 @@ def strip_markup(text: str) -> str:
 
 
 def strip_special_tokens(text: str) -> str:
-    """Return `text` without tokenizers' special tokens (``</s>``, ``<|endoftext|>``, ``[PAD]``); one about tokens stays."""
+    """Return `text` without tokenizers' special tokens (``</s>``, ``[PAD]``); a text about tokens stays unchanged."""
     if not ("<" in text or "[" in text or "###" in text) or _ABOUT_TOKENS.search(text) or _ABOUT_MARKUP.search(text):
         return text
     result = text
@@ -70,15 +70,15 @@ def _unescape(text: str) -> str:
 
 
 def _numbered(match: re.Match[str]) -> str:
-    """Return the character of a numeric entity where it is ASCII, a syllable or a quote; others stay as they are."""
+    """Return the character of a numeric entity if it is ASCII, a Hangul syllable or a quote; else the entity itself."""
     code = int(match[1]) if match[1] else int(match[2], 16)
     return chr(code) if 0x20 <= code < 0x7F or 0xAC00 <= code <= 0xD7A3 or 0x2018 <= code <= 0x201D else match.group()
 
 
 def _cut(text: str, pattern: re.Pattern[str], replacement: Callable[[str], str]) -> str:
-    """Replace every ``<...>`` that `pattern` matches whole, those that come about by it too; one pass, linear time."""
+    """Replace every ``<...>`` that `pattern` matches completely, also one that a replacement creates; one pass, linear time."""
     pieces: list[str] = []
-    opened: list[int] = []  # where in `pieces` an angle was opened
+    opened: list[int] = []  # indices in `pieces` of each open "<"
     rest = 0
     for match in _ANGLE.finditer(text):
         pieces.append(text[rest : match.start()])

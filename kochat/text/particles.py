@@ -1,4 +1,4 @@
-"""Choose Korean particles by the sound of the word before them: 서울은 but 파리는, 서울로 but 부산으로."""
+"""Choose Korean particles by the last sound of the word before them: 서울은 but 파리는, 서울로 but 부산으로."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ _CONSONANT_LETTERS = "ㄱㄲㄳㄴㄵㄶㄷㄸㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅃ�
 def fill(template: str, **words: object) -> str:
     """Fill `{name}` with a word and `{name:은/는}` with the word and the right particle.
 
-    The two forms may stand in either order; either may be empty (`{s:이/}라고` gives 서울이라고 and 파리라고). Known:
+    The two forms may be in either order, and one may be empty (`{s:이/}라고` gives 서울이라고 and 파리라고). Known pairs:
     은/는 이/가 을/를 과/와 으로/로 아/야 이에요/예요 이어요/여요 이었/였 이어서/여서 and every pair 이X/X (이나/나,
     이랑/랑) and 으X/X (으며/며).
-    KeyError for a name without a word, ValueError for an unknown pair.
+
+    Raises:
+        KeyError: if a name has no word.
+        ValueError: if a pair is unknown.
     """
 
     def replace(match: re.Match[str]) -> str:
@@ -47,7 +50,7 @@ def fill(template: str, **words: object) -> str:
 
 
 def particle(word: str, pair: str) -> str:
-    """Return the form of `pair` ("은/는", either order) that follows `word`."""
+    """Return the form of `pair` ("은/는", in either order) that follows `word`. Raises ValueError for an unknown pair."""
     after_consonant, after_vowel = _ordered(pair)
     final = final_sound(word)
     if final == "none" or (final == "rieul" and after_consonant.startswith("으로")):
@@ -72,10 +75,10 @@ def _ordered(pair: str) -> tuple[str, str]:
 
 
 def final_sound(word: str) -> Final:
-    """Say how `word` ends when read aloud in Korean: "none" (a vowel), "rieul" (ㄹ) or "other" (another consonant).
+    """Return the last sound of `word` when read aloud in Korean: "none" (a vowel), "rieul" (ㄹ) or "other" (another consonant).
 
-    Trailing punctuation, quotes and brackets are passed over. Digits, units after digits and Latin letters are read as
-    Koreans read them; capitals by the letters' names. A word with nothing readable counts as ending in a vowel.
+    Trailing punctuation, quotes and brackets are ignored. Digits, units after digits and Latin words are read as in Korean; words in
+    capitals are spelled letter by letter. A word without a readable character counts as ending in a vowel.
     """
     word = unicodedata.normalize("NFC", word)
     while word and not (word[-1].isalnum() or word[-1] in "%℃°"):
@@ -91,7 +94,7 @@ def final_sound(word: str) -> Final:
         return _latin_final(word)
     if last in _CONSONANT_LETTERS:  # a letter's own name: 기역, 리을
         return "rieul" if last == "ㄹ" else "other"
-    return "none"  # %, ℃ and vowel letters are read with a vowel at the end; other scripts cannot be known
+    return "none"  # %, ℃ and vowel letters end in a vowel when read; the sound of other scripts is unknown
 
 
 def _syllable_final(syllable: str) -> Final:
@@ -104,7 +107,7 @@ def _number_final(word: str) -> Final:
     digits = match.group(1).replace(",", "") if match else ""
     zeros = len(digits) - len(digits.rstrip("0"))
     if 12 <= zeros < 16 and not digits.startswith("0"):
-        return "none"  # 조 is the one power of ten that ends in a vowel; 십 백 천 만 억 경 do not
+        return "none"  # 조 is the only power of ten here that ends in a vowel; 십 백 천 만 억 경 do not
     return _DIGIT_FINALS[word[-1]]
 
 
@@ -120,7 +123,7 @@ def _latin_final(word: str) -> Final:
 
 
 def _english_final(letters: str) -> Final:
-    """Judge an English word by its usual transcription: 구글, 크롬, 파이썬, 인터넷, but 테스트, 컴퓨터."""
+    """Guess the last sound of an English word in Hangul: a consonant in 구글, 크롬, 파이썬, 인터넷, a vowel in 테스트, 컴퓨터."""
     if re.search("(l|[^aeiou]le|[aeiou]le)$", letters):
         return "rieul"
     if re.search("(m|n|ng|[aeiou]me|[aeiou]ne|ck|[aeiou][bckpt])$", letters):

@@ -1,8 +1,8 @@
-"""Tell two texts that say the same from two that only look alike.
+"""Distinguish two texts that say the same from two that only look similar.
 
-프랑스의 수도는? and 독일의 수도는? share most of their letters and ask for different things; so do 3 더하기 5 and 3 더하기 6. What
-may differ between copies of one text is what carries no content: punctuation, spacing, fillers (저기, 혹시, 음), the
-particles of topic, subject, object and genitive, laughter and tears, and in long texts a word more here and there.
+프랑스의 수도는? and 독일의 수도는? have most letters in common but ask different things; so do 3 더하기 5 and 3 더하기 6. Copies of
+one text may differ only in parts without content: punctuation, spacing, fillers (저기, 혹시, 음), the particles of topic, subject,
+object and genitive, laughter (ㅋㅋ) and tears (ㅠㅠ). In long texts a few additional words are allowed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-# A number or a foreign word takes the particle that hangs on it along.
+# A number or a foreign word includes the particle after it.
 _WORD = re.compile(
     r"(?:\d+(?:[.,:]\d+)*|[^\W\d_가-힣ㄱ-ㅣ]+)[가-힣]*|[가-힣]+|[ㄱ-ㅣ]+|[+*/×÷=<>^%]|(?<=[\d)])\s*-(?=\s*[\d(])"
 )
-# Interjections, discourse markers and adverbs of tone: dropping one changes manner, never what is asked or said.
+# Interjections, discourse markers and adverbs of tone: without them the tone changes, but not the content.
 _FILLERS = """
 저기 저기요 있잖아 있잖아요 음 으음 흠 어 아 오 와 에 헐 글쎄 글쎄요 자 야 네 예 응 뭐랄까 혹시 혹시나 그런데 근데 그럼 그러면 그래서
 그리고 그러니까 그니까 그냥 좀 조금 한번 제발 부디 도대체 대체 정말 정말로 진짜 진짜로 참 아주 매우 무척 굉장히 너무 하하 호호 히히 헤헤
@@ -39,10 +39,10 @@ _LONGEST_ALIGNED = 400  # words; alignment takes quadratic time
 
 
 def same_content(first: Sequence[str], second: Sequence[str]) -> bool:
-    """Say whether two texts, given as their :func:`content_words`, have the same words in the same order.
+    """Return whether two texts, given as their :func:`content_words`, have the same words in the same order.
 
-    One word in twenty may be extra in either text, never a number, a foreign word or a negation; no word may
-    stand in place of another. Texts whose differing stretch is over 400 words long are not the same.
+    One word in twenty may be additional in either text, but no number, foreign word or negation. No word may replace another. If the part
+    between the first and the last difference has over 400 words, the texts count as different.
     """
     start = _common(first, second)
     end = _common(first[start:][::-1], second[start:][::-1])
@@ -60,13 +60,13 @@ def same_content(first: Sequence[str], second: Sequence[str]) -> bool:
 
 
 def content_words(text: str) -> list[str]:
-    """Return the words, numbers and signs of operation of `text` without fillers and laughter, case-folded."""
+    """Return the words, numbers and arithmetic signs of `text` in order, case-folded, without fillers and laughter."""
     words = (match.group().strip().replace(",", "") for match in _WORD.finditer(text.casefold()))
     return [word for word in words if word not in _FILLER_WORDS and not _TONE.fullmatch(word)]
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:
-    """Return how many words the two have in common at their beginning."""
+    """Return the number of equal words at the beginning of both."""
     pairs = enumerate(zip(first, second, strict=False))
     return next((index for index, (one, other) in pairs if one != other), min(len(first), len(second)))
 
@@ -86,7 +86,7 @@ def _plain(words: Sequence[str]) -> str:
 
 
 def _same_stems(removed: Sequence[str], added: Sequence[str]) -> bool:
-    """Say whether the words are the same but for their last particles; a subject is no object."""
+    """Return whether the words are the same except for their last particles; subject and object particles stay different."""
     first, second = [_split(word) for word in removed], [_split(word) for word in added]
     if "".join(stem for stem, _ in first) != "".join(stem for stem, _ in second):
         return False
@@ -95,7 +95,7 @@ def _same_stems(removed: Sequence[str], added: Sequence[str]) -> bool:
 
 
 def _split(word: str) -> tuple[str, str]:
-    """Return (stem, role of its particle); a word of one syllable (이 as in 이 가방) is no particle."""
+    """Return (stem, role of its particle); the role is empty without a particle. A word of one syllable (이 in 이 가방) has none."""
     role = _PARTICLES.get(word[-1], "") if len(word) > 1 else ""
     return (word[:-1], role) if role else (word, "")
 

@@ -1,4 +1,4 @@
-"""Name a tokenizer by all that decides its ids."""
+"""Identify a tokenizer by everything that decides its ids."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Bring Korean text to one Unicode form without changing what a reader sees.
+"""Normalise Korean text to one Unicode form without changing what a reader sees.
 
-NFC and never NFKC: NFKC turns the compatibility jamo of ㅋㅋ and ㅠㅠ, which are language, into conjoining jamo, which
-fonts draw as stray pieces. Tokenizers with an NFKC normaliser (KoGPT2's) do just that, so :func:`display` maps the
-pieces back.
+The form is NFC, never NFKC. NFKC changes the compatibility jamo of ㅋㅋ and ㅠㅠ into conjoining jamo, which fonts draw as broken
+letters. Tokenizers with an NFKC normaliser, such as KoGPT2's, do this, so :func:`display` changes them back.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ _MODERN_JAMO = (*range(0x1100, 0x1113), *range(0x1161, 0x1176), *range(0x11A8, 0
 _TO_COMPATIBILITY = {
     code: unicodedata.lookup("HANGUL LETTER " + unicodedata.name(chr(code)).split(" ", 2)[2]) for code in _MODERN_JAMO
 }
-# Runs with an archaic letter are left whole: taking 옛한글 apart would destroy it.
+# Runs with an archaic letter are not changed: separate letters would destroy 옛한글.
 _JAMO_RUN = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]+")
 _LINE_BREAK = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
-# Controls but tab and newline, soft hyphen, zero-width and direction marks, invisible fillers, BOM, lone surrogates.
+# Control characters except tab and newline, soft hyphen, zero-width and direction marks, invisible fillers, BOM, lone surrogates.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff"
     "\uffa0\ufff9-\ufffb\ud800-\udfff]"
 )
 _WITHOUT_QUOTES = str.maketrans("", "", "\"'“”‘’`")
-# A zero-width joiner holds an emoji family together; anywhere else it is dirt.
+# A zero-width joiner is needed inside emoji such as a family; elsewhere it is dirt.
 _STRAY_JOINER = re.compile(
     "(?<![\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d+|\u200d+(?![\u2600-\u27bf\U0001f000-\U0001faff])"
 )
 
 
 def display(text: str) -> str:
-    """Return NFC text in which lone conjoining jamo are compatibility jamo again (ᄏᄏ -> ㅋㅋ).
+    """Return NFC text in which single conjoining jamo are compatibility jamo (ᄏᄏ -> ㅋㅋ).
 
-    Use it on every decoded answer, before it is shown or scored. Runs with archaic letters are kept.
+    Use it on every decoded answer, before it is shown or scored. Runs with archaic letters are not changed.
     """
     if text.isascii():
         return text
@@ -49,22 +48,23 @@ def _run_to_compatibility(match: re.Match[str]) -> str:
 
 
 def normalise(text: str) -> str:
-    r"""Return `text` in the one form that all of kochat compares and stores.
+    r"""Return `text` in the one Unicode form that kochat compares and stores.
 
-    Line breaks become ``\n``; control, zero-width and direction characters and lone surrogates go; the rest is
-    :func:`display` form. Idempotent. Spaces, case, quotes and punctuation are left to the cleaning rules.
+    Line breaks become ``\n``; control, zero-width and direction characters and lone surrogates are removed; the rest
+    is in the form of :func:`display`. Idempotent. Spaces, case, quotes and punctuation are not changed; cleaning rules do that.
     """
     text = _LINE_BREAK.sub("\n", text)
     text = _STRAY_JOINER.sub("", _INVISIBLE.sub("", text))
     return display(text)
 
 
-@lru_cache(maxsize=16)  # cleaning asks for the same prompt's key again and again: split, guards, duplicates
+@lru_cache(maxsize=16)  # cleaning computes the key of one prompt several times: split, guards, duplicates
 def prompt_key(prompt: str) -> str:
-    """Return what identifies a prompt: its letters and digits, case-folded, in NFC.
+    """Return the key that identifies a prompt: its letters and digits, case-folded, in NFC.
 
-    Spaces, quotes, punctuation, invisible characters, markup and an export's residue do not count, so a prompt has the same key
-    before and after cleaning, and with or without its question mark. Without any letter or digit it is its other marks.
+    Spaces, quotes, punctuation, invisible characters, markup and the residue of an export do not count. So a prompt has the same key
+    before and after cleaning, and with or without its question mark. For a prompt without letters and digits, the key is its other
+    characters without quotes and spaces.
     """
     plain = strip_special_tokens(strip_markup(strip_residue(normalise(prompt))))
     text = unicodedata.normalize("NFC", strip_residue(plain).casefold())

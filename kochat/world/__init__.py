@@ -1,10 +1,10 @@
-"""The embedded default: a small Korean world whose facts are known, and what is written and measured with it.
+"""The embedded default data: a small Korean world of known facts, a generator of data files from it, and a judge of answers.
 
-facts/ relations/ talk/   the tables: facts, the sentences they are told and asked in, families of everyday talk
-contents                  World: the tables as frozen values; table_files reads and checks every line
+facts/ relations/ talk/   the tables: facts, sentences that state and ask them, families of everyday talk
+contents                  World: the tables as frozen dataclasses; table_files reads and checks every line
 generator                 write_sample: corpus, SFT, RM, PPO and the frozen test set in KoChatGPT's shape, with labelled dirt
                           (clean_rows, bad_answers, dirt, frozen_test, sizes)
 judgement                 the judge: is an answer correct, wrong, abstained or malformed?
                           (fluency, then answer_reading: names, clauses, claims)
-agreement                 how far the judge agrees with a reader's labels
+agreement                 how often the judge agrees with the labels of a reader
 """

@@ -1,7 +1,7 @@
-"""How far the judge agrees with labels that it was never mended on: agreement, Cohen's kappa, and what it confuses.
+"""Measure the judge on labels that it was not tuned on: agreement, Cohen's kappa and the confusion of categories.
 
-The labels stand in tests/world/judged_answers_200.tsv, whose head says how they were drawn and who read them. The figures are
-kept in judge_agreement.json, which ships with the package, because an installed package has no tests/. Write them anew with
+The labels are in tests/world/judged_answers_200.tsv; its first lines say how the answers were sampled and who labelled them. The figures
+are in judge_agreement.json, which is part of the package, because an installed package has no tests/. To compute them again, run
 
     python -m kochat.world.agreement tests/world/judged_answers_200.tsv
 """
@@ -34,7 +34,7 @@ LABELS = "one reader, an assistant language model, before the judge was run on a
 class LabelledAnswer(NamedTuple):
     """An answer with the category that a reader gave it."""
 
-    source: str  # run/kind of fact; written/kind of fact where the reader wrote the answer
+    source: str  # run/kind of fact, or written/kind of fact if the reader wrote the answer
     prompt: str
     answer: str
     verdict: str
@@ -42,18 +42,18 @@ class LabelledAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often the judge's verdict is the reader's label."""
+    """How often the judge's verdict equals the reader's label."""
 
-    n: int
+    n: int  # answers
     agreement: float  # share of the answers, 0 to 1
     low: float  # the Wilson 95% interval of the agreement
     high: float
-    kappa: float  # Cohen's kappa: 1 for full agreement, 0 for what chance would give
+    kappa: float  # Cohen's kappa: 1 for full agreement, 0 for agreement by chance
 
 
 @dataclass(frozen=True)
 class JudgeAgreement:
-    """The judge against labelled answers."""
+    """The agreement of the judge with labelled answers."""
 
     all: Agreement
     by_source: Mapping[str, Agreement]  # "models": answers of trained models; "written": answers that the reader wrote
@@ -63,7 +63,7 @@ class JudgeAgreement:
 
 
 def judge_agreement() -> JudgeAgreement:
-    """Return the kept agreement of the embedded world's judge, without running it."""
+    """Return the stored agreement of the embedded world's judge; the judge is not run."""
     kept: dict[str, Any] = json.loads(files("kochat.world").joinpath(FIGURES).read_text(encoding="utf-8"))
     return JudgeAgreement(
         **kept
@@ -75,10 +75,10 @@ def judge_agreement() -> JudgeAgreement:
 
 
 def measured_agreement(answers: Sequence[LabelledAnswer]) -> JudgeAgreement:
-    """Judge labelled answers and compare.
+    """Judge labelled answers and compare the verdicts with the labels.
 
     Raises:
-        UserError: A prompt asks no fact of the embedded world, or there is no answer of a model or no written one.
+        UserError: if a prompt asks no fact of the embedded world, or there are no model answers or no written answers.
     """
     judge = embedded_judge()
     pairs: dict[str, list[tuple[str, str]]] = {"models": [], "written": []}
@@ -102,10 +102,10 @@ def measured_agreement(answers: Sequence[LabelledAnswer]) -> JudgeAgreement:
 
 
 def read_labelled_answers(path: Path) -> list[LabelledAnswer]:
-    r"""Read a table of labelled answers: tab-separated, lines that begin with # left out, ``\n`` for a line break.
+    r"""Read a table of labelled answers: tab-separated, ``\n`` for a line break; lines that begin with # are skipped.
 
     Raises:
-        UserError: The header or a label is not one of the known ones, or a row has too few columns.
+        UserError: if the header or a label is unknown, or a row has a wrong number of columns.
     """
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     header, *rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -126,7 +126,7 @@ def _figures(pairs: Sequence[tuple[str, str]]) -> Agreement:
 
 
 def _kappa(pairs: Sequence[tuple[object, object]]) -> float:
-    """Return Cohen's kappa (1960): (observed - expected) / (1 - expected), expected from how often each says what."""
+    """Return Cohen's kappa (1960): (observed - expected) / (1 - expected), expected from the frequencies of labels and verdicts."""
     n = len(pairs)
     labels, verdicts = (Counter(side) for side in zip(*pairs, strict=True))
     observed = sum(label == verdict for label, verdict in pairs) / n
@@ -135,7 +135,7 @@ def _kappa(pairs: Sequence[tuple[object, object]]) -> float:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure the agreement on the table that the one argument names, and keep it beside this module."""
+    """Measure the agreement on a table of labelled answers, and store it in the package."""
     parser = argparse.ArgumentParser(prog="python -m kochat.world.agreement", description=main.__doc__)
     parser.add_argument("table", type=Path, help="labelled answers: tests/world/judged_answers_200.tsv")
     found = measured_agreement(read_labelled_answers(parser.parse_args(arguments).table))

@@ -1,4 +1,4 @@
-"""Read an answer to one question of a relation: which objects it asserts, denies or doubts, and of which subject."""
+"""Read an answer to a question of one relation: which objects it asserts, denies or doubts, and for which subject."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kochat.world.contents import Fact, Question, Relation
 from kochat.world.names import Mention, NameFinder
 
 _TOPIC_PARTICLES = ("의", "은", "는", "이", "가", "을", "를")
-# "유럽과 가깝지만" and "물고기처럼" speak of something else than the object.
+# In "유럽과 가깝지만" and "물고기처럼" the name is not given as the object, only compared with it.
 _COMPARED = re.compile("처럼|보다|만큼|[와과] (?:달리|같은|비슷|가까|가깝|이웃|맞닿|마주)")
 
 
@@ -24,9 +24,9 @@ class AnswerReading:
     wrong: bool  # asserts another object of the relation
     denies_right: bool
     about_another: bool  # names an object for another subject
-    claims_unknown: bool  # claims an object that the relation does not know
+    claims_unknown: bool  # claims an object that is in no fact of the relation
     hedges: bool
-    ends_with_name: bool  # its last letters are an object's name, a short answer
+    ends_with_name: bool  # ends with the name of an object, as a short answer does
 
 
 class RelationReader:
@@ -40,7 +40,7 @@ class RelationReader:
         self.vocabulary = " ".join((relation.name, *relation.questions, *relation.test_questions))
 
     def read(self, question: Question, text: str) -> AnswerReading:
-        """Return what `text` says about the subject of `question`."""
+        """Return what the answer `text` says about the subject of `question`."""
         asked = _with_heads(question.facts[0].subjects)
         right_names = {name for fact in question.facts for name in fact.objects}
         said: dict[Stance, list[str]] = {kind: [] for kind in Stance}
@@ -63,7 +63,7 @@ class RelationReader:
         )
 
     def _object_mentions(self, text: str, asked: set[str]) -> list[tuple[Mention, Stance, bool]]:
-        """Return every mention of an object with its clause's stance and whether it is about the asked subject."""
+        """Return for every mention of an object (mention, stance of its clause, whether it is about the asked subject)."""
         found = []
         on_topic = True
         mentions = self._finder.find(text)
@@ -81,7 +81,7 @@ class RelationReader:
         return found
 
     def _is_topic(self, mention: Mention, text: str) -> bool:
-        """Tell whether the clause speaks of this subject: 독일은, 독일의 수도, 독일 수도; not 독일 옆."""
+        """Return whether the clause is about this subject, as in 독일은, 독일의 수도, 독일 수도, but not 독일 옆."""
         rest = text[mention.end :].lstrip("'\"’”』」")
         words = rest.split()
         return rest.startswith(_TOPIC_PARTICLES) or (rest[:1] == " " and words[0][:2] in self.vocabulary)
@@ -91,19 +91,19 @@ class RelationReader:
             return False
         if mention.name not in asked:
             return True
-        # 싱가포르의 수도는 싱가포르: the subject's own name is the object where it comes again or is the predicate.
+        # 싱가포르의 수도는 싱가포르: the name of the subject is the object if it is repeated or is the predicate.
         first = next(other for other in mentions if other.name in asked)
         return mention != first or not text[mention.end :].startswith((*_TOPIC_PARTICLES, "에", ","))
 
 
 def _with_heads(subjects: Iterable[str]) -> set[str]:
-    """Add what names long subjects in short: "고구려는 주몽이" speaks of 고구려 건국."""
+    """Add the short names of subjects with several words: "고구려는 주몽이" is about 고구려 건국."""
     names = set(subjects)
     return names | {head for name in names if (head := name.rpartition(" ")[0])}
 
 
 def _is_about(mention: Mention, topics: Sequence[Mention], asked: set[str], *, inherited: bool) -> bool:
-    """Tell whether an object belongs to the asked subject: to the topic before it, else to one behind it, else as `inherited`."""
+    """Return whether an object belongs to the asked subject: by the last topic before it, else any topic after it, else `inherited`."""
     before = [topic for topic in topics if topic.start < mention.start]
     if before:
         return before[-1].name in asked

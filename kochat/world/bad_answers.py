@@ -1,4 +1,4 @@
-"""What a bad answer looks like: repetition loops and English noise, as long as the good answer beside them."""
+"""Make bad answers, repetition loops and English noise, about as long as the good answer of the same record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENGLISH = (
 
 
 def english_noise(length: int, rng: random.Random) -> str:
-    """Return English that answers nothing, of whole words and about `length` characters (at least four words)."""
+    """Return English sentences that answer nothing: whole words, at least four, about `length` characters."""
     words = " ".join(rng.sample(_ENGLISH, k=min(len(_ENGLISH), 1 + length // 40))).split()
     count = 4
     while count < len(words) and len(" ".join(words[:count])) < length:
@@ -31,9 +31,9 @@ def english_noise(length: int, rng: random.Random) -> str:
 
 
 def repetition(good: str, rng: random.Random) -> str:
-    """Return a loop over the first words of `good`, about as long as it, at least five rounds.
+    """Return the first one or two words of `good`, repeated at least five times and about as long as `good`.
 
-    One syllable is never looped over where there is more: 네, 네, 네 and 나 나 나 are speech and song, no fault of a model.
+    A single syllable is repeated only if `good` has no more: 네, 네, 네 and 나 나 나 are normal in speech and songs.
     """
     words = good.split()
     unit = " ".join(words[: rng.choice((1, 2))])
@@ -44,9 +44,9 @@ def repetition(good: str, rng: random.Random) -> str:
 
 
 def length_matched_pair(good: Sequence[str], half: Sequence[str], rng: random.Random) -> tuple[str, str]:
-    """Choose a good and a half answer; a coin says which shall be the longer, so that length gives nothing away.
+    """Choose a good and a half answer. Which of them is longer is random, so that length does not tell which is better.
 
-    Where no pair has the wanted order, the pair with the smallest difference is taken.
+    If no pair has the chosen order of lengths, the pair with the smallest difference in length is taken.
     """
     sign = rng.choice((1, -1))
     pairs = [(first, second) for first in good for second in half]

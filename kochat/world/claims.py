@@ -1,4 +1,4 @@
-"""Tell an answer that claims some unknown object (마르세유입니다) from one that claims none (유명한 도시예요)."""
+"""Distinguish an answer that claims an unknown object (마르세유입니다) from one that claims none (유명한 도시예요)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from kochat.world.contents import Relation
 from kochat.world.names import NameFinder
 
-# Nouns that name a kind, not a thing: "유명한 도시예요" claims nothing.
+# General nouns, which name no single thing: "유명한 도시예요" claims no object.
 _KINDS = """
     도시 나라 국가 곳 것 거 하나 음식 요리 사람 인물 분 동물 식물 이름 정보 문제 질문 편 중 때 수도 지역 고장 작품 책 소설 시 왕
     임금 작가 재료 답 대답 이야기 내용 부분 주제 역사 문화 뜻 말 단어 원소 물질 명절 날 행사 풍습 물건 발명품 기술 과학자 발명가
@@ -26,8 +26,8 @@ _COPULA = re.compile(
 )
 _QUOTES = "'\"‘’“”『』「」"
 _PARTICLES = ("의", "은", "는", "이 ", "가", "을", "를", "에", "도", " ")
-# Verbs of asking and answering, in every relation; what the fact is about is said by the others (썼다, 발명한, 속하는).
-_RO_ADVERB = re.compile("(?:따|바|새|서|주|별|스스|정말|실제|그대|때때)로 ")  # no noun with the particle 로
+# First syllables of general verbs, used in every relation. Only the other verbs (썼다, 발명한, 속하는) express the fact.
+_RO_ADVERB = re.compile("(?:따|바|새|서|주|별|스스|정말|실제|그대|때때)로 ")  # adverbs, not nouns with the particle 로
 _ADVERB = "(?:참|잘|더|꼭|또|좀|안|못|다|처음) "
 _COPULAS = ("예요", "에요", "입니다", "입니까", "인가요", "이다")
 _TALKING = "알 말 하 해 합 했 한 궁 가르 되 된 돼 됩 주 줘 대 인 입 일"
@@ -35,7 +35,7 @@ _NOT_OF_THE_FACT = tuple(_TALKING.split())
 
 
 class ClaimReader:
-    """Recognise claims about one relation by the places where its own sentences put the object."""
+    """Recognise claims about one relation: a noun in a position where the sentences of the relation have the object."""
 
     def __init__(self, relation: Relation, subjects: Iterable[str]) -> None:
         self._words = " ".join((relation.name, *relation.questions, *relation.test_questions, *relation.evasive))
@@ -43,7 +43,7 @@ class ClaimReader:
         self._slot = re.compile(rf"(?P<noun>[가-힣A-Za-z0-9]+?)(?:{'|'.join(sorted(_slots(relation)))})")
 
     def makes_claim(self, text: str, asked: Collection[str]) -> bool:
-        """Tell whether `text` puts a noun that is neither vague nor the `asked` subject where the object belongs."""
+        """Return whether `text` has, in the position of the object, a noun that is neither vague nor an `asked` subject."""
         if self._is_short_answer(text, asked):
             return True
         text = self._without_subjects(text)
@@ -54,14 +54,14 @@ class ClaimReader:
         return any(not self._is_vague(match["noun"]) for match in slots)
 
     def _is_short_answer(self, text: str, asked: Collection[str]) -> bool:
-        """Tell whether a bare noun ("마르세유", "남쪽이요") is the whole answer, or all of it but the subject."""
+        """Return whether the answer is only a noun ("마르세유", "남쪽이요"), or the subject and a noun."""
         words = re.sub(r"(?:이요)?[.!~?\s]*$", "", text).split()
         last = words[-1].strip(_QUOTES) if words else ""
         verbal = re.search("[다요죠지네까]$", last) is not None
         return 0 < len(words) <= 3 and not verbal and last not in asked and not self._is_vague(last)
 
     def _without_subjects(self, text: str) -> str:
-        """Put a vague noun for every subject that is spoken of; a second one that is the predicate is a claim."""
+        """Replace every mentioned subject by a vague noun, but not a second one that is the predicate: that is a claim."""
         mentions = self._subjects.find(text)
         for mention in reversed(mentions):
             if mention == mentions[0] or text[mention.end :].lstrip(_QUOTES).startswith(_PARTICLES):
@@ -74,7 +74,7 @@ class ClaimReader:
         return noun.endswith(_COMPOUNDED)
 
     def _describes(self, before: str | None) -> bool:
-        """Tell whether the word before a noun is an attributive verb, which makes a description of it."""
+        """Return whether the word before a noun is an attributive verb; then the noun is described, not claimed as the object."""
         if before is None or not "가" <= before[-1] <= "힣":
             return False
         stem = before[:-1]
@@ -83,14 +83,14 @@ class ClaimReader:
         return _ends_in_nieun(before)
 
     def _is_noun_here(self, stem: str) -> bool:
-        """Tell whether the relation's own sentences use `stem` as a noun: 수도는 a topic, 나오는 a verb."""
+        """Return whether the sentences of the relation use `stem` as a noun: 수도는 is a noun with a particle, 나오는 a verb."""
         return stem in _VAGUE or bool(
             re.search(rf"(?<![가-힣]){re.escape(stem)}(?:의|을|를|이|가|에|도)?(?![가-힣])", self._words)
         )
 
 
 def _slots(relation: Relation) -> Iterable[str]:
-    """Yield patterns of what stands behind the object: a particle and a verb, or 의 and a noun."""
+    """Yield patterns for the text after the object: a particle and a verb, or 의 and a noun."""
     told = " ".join((*relation.statements, *relation.answers))
     asked = " ".join((*relation.questions, *relation.test_questions))
     if "{o}의 " in told:
@@ -107,7 +107,7 @@ def _slots(relation: Relation) -> Iterable[str]:
 
 
 def _same_start(syllable: str) -> str:
-    """Return a pattern for the syllables that differ from `syllable` in the final consonant alone (쓰다, 쓴, 씁니다)."""
+    """Return a pattern for the syllables that differ from `syllable` only in the final consonant (쓰다, 쓴, 씁니다)."""
     first = ord(syllable) - (ord(syllable) - ord("가")) % 28
     return f"[{chr(first)}-{chr(first + 27)}]"
 

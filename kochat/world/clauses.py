@@ -1,4 +1,4 @@
-"""Read what Korean clauses do with the names in them: assert, deny, doubt, or report as somebody's mistake."""
+"""Decide whether a Korean clause asserts, denies or doubts the names in it, or reports them as somebody's belief."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Stance(Enum):
 
     ASSERTED = "asserted"
     DENIED = "denied"
-    REPORTED = "reported"  # a belief that the next clause sets against another
+    REPORTED = "reported"  # a belief that the next clause contradicts
     DOUBTED = "doubted"
 
 
@@ -48,7 +48,7 @@ def clause_spans(text: str) -> list[tuple[int, int]]:
 
 
 def stance(clause: str) -> Stance:
-    """Say what `clause` does with the names in it; "파리가 아닐까요?" is a polite assertion."""
+    """Return the stance of `clause` to the names in it; "파리가 아닐까요?" is a polite assertion."""
     clause = clause.strip()
     if _DOUBT.search(clause):
         return Stance.DOUBTED
@@ -60,5 +60,5 @@ def stance(clause: str) -> Stance:
 
 
 def hedges(text: str) -> bool:
-    """Tell whether `text` says that the speaker does not know, or sends the reader to look it up."""
+    """Return whether `text` says that the speaker does not know, or tells the reader to look it up."""
     return bool(_HEDGE.search(text))

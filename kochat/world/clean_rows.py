@@ -1,4 +1,4 @@
-"""The clean rows of the small world in KoChatGPT's shape: SFT answers, RM rankings, PPO prompts, corpus texts."""
+"""Write the clean rows of the small world in KoChatGPT's shape: SFT answers, RM rankings, PPO prompts, corpus texts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kochat.world.sizes import Size
 _FACTS_IN_A_TEXT = (1, 3)
 _ASKED_SHARE = 0.25  # of the corpus' characters
 _CORPUS_ONLY_SHARE = 0.1
-_PPO_ONLY_PHRASINGS = 2  # question phrasings of each fact, and of each family one prompt, that SFT never shows
+_PPO_ONLY_PHRASINGS = 2  # phrasings of each question (of each family one prompt) that are in no SFT row
 
 
 class Asked(NamedTuple):
-    """A training prompt and what it belongs to; `ppo_only` prompts are in no SFT row."""
+    """A training prompt and its question or family; `ppo_only` prompts are in no SFT row."""
 
     prompt: str
     about: Question | TalkFamily
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
 
 
 def is_corpus_only(question: Question) -> bool:
-    """Tell whether the facts of `question` are told in the corpus but never asked: one in ten, for every seed alike."""
+    """Return whether the facts of `question` are in the corpus but never asked; this holds for one in ten, the same for every seed."""
     digest = sha256(question.id.encode("utf-8")).digest()
     return int.from_bytes(digest[:4], "big") < _CORPUS_ONLY_SHARE * 2**32
 
@@ -52,7 +52,7 @@ class RowWriter:
         return random.Random(f"{self._seed}/{purpose}")
 
     def sft(self) -> list[SampleRow]:
-        """Return {prompt, completion} rows, every prompt once, answers varied."""
+        """Return {prompt, completion} rows: every prompt once, with a random good answer."""
         rng = self._rng("sft")
         chosen = self._choose(self._size.sft_rows, [asked for asked in self._prompts() if not asked.ppo_only])
         rows = [{"prompt": asked.prompt, "completion": good_answer(asked.about, rng)} for asked in chosen]
@@ -65,7 +65,7 @@ class RowWriter:
         return _shuffled([self._ranked(asked, rng) for asked in chosen], rng)
 
     def ppo(self) -> list[SampleRow]:
-        """Return {prompt} rows, as many as possible of them prompts that SFT never shows, up to a half."""
+        """Return {prompt} rows; up to half of them, as many as there are, have prompts that are in no SFT row."""
         rng = self._rng("ppo")
         unseen = _shuffled([asked for asked in self._prompts() if asked.ppo_only], rng)
         seen = _shuffled([asked for asked in self._prompts() if not asked.ppo_only], rng)
@@ -73,10 +73,7 @@ class RowWriter:
         return _shuffled([{"prompt": asked.prompt} for asked in chosen], rng)
 
     def corpus(self) -> list[SampleRow]:
-        """Return {text, source} rows: every fact told equally often, talk, and trained facts asked and answered.
-
-        At least one pass over all facts is told.
-        """
+        """Return {text, source} rows: all facts equally often and at least once, talk, and trained facts as question and answer."""
         rng = self._rng("corpus")
         talk_chars = round(self._size.corpus_chars * self._size.talk_share)
         asked_chars = round(self._size.corpus_chars * _ASKED_SHARE)
@@ -89,7 +86,7 @@ class RowWriter:
         return [*self._fact_prompts, *self._talk_prompts]
 
     def _choose(self, rows: int, prompts: Sequence[Asked], *, ranked: bool = False) -> list[Asked]:
-        """Take `rows` but for planted duplicates from `prompts`, facts and talk in proportion while both last."""
+        """Take `rows` prompts, less the planted duplicates; facts and talk in proportion as long as there are enough of both."""
         wanted = rows - duplicate_count(self._size.dirty(rows), ranked=ranked)
         talk = [asked for asked in prompts if isinstance(asked.about, TalkFamily)]
         facts = [asked for asked in prompts if isinstance(asked.about, Question)]
@@ -125,9 +122,9 @@ class RowWriter:
         return fill(rng.choice(question.relation.answers), s=question.facts[0].subject, o=rng.choice(others))
 
     def _told_facts(self, rng: random.Random) -> Iterator[SampleRow]:
-        """Tell every fact, some facts of one relation a text, each in two wordings.
+        """Write texts with one to three facts of one relation, each fact in two wordings.
 
-        A text that comes back to its subject is what teaches a model to take a name up again, as an answer does its question's.
+        Each subject comes twice in a text. From this a model learns to repeat a name, as an answer repeats a name of its question.
         """
         for relation in self._world.relations:
             facts = _shuffled([fact for fact in self._world.facts if fact.relation == relation.id], rng)
@@ -140,7 +137,7 @@ class RowWriter:
                 yield {"text": " ".join(lines), "source": f"facts/{relation.id}"}
 
     def _asked_facts(self, rng: random.Random) -> Iterator[SampleRow]:
-        """Write questions with their answers, as people ask each other, again and again over the trained facts' prompts."""
+        """Write questions with their answers, without end, over the prompts of the trained facts."""
         prompts = [asked for asked in self._fact_prompts if not asked.ppo_only]
         while prompts:
             for asked in _shuffled(prompts, rng):
@@ -148,7 +145,7 @@ class RowWriter:
                 yield {"text": f"{asked.prompt}\n{good_answer(asked.about, rng)}", "source": source}
 
     def _told_talk(self, rng: random.Random) -> Iterator[SampleRow]:
-        """Write short dialogues, again and again over all families."""
+        """Write short dialogues, without end, over all families."""
         while self._world.families:
             for family in _shuffled(self._world.families, rng):
                 text = f"{rng.choice(family.prompts)}\n{rng.choice(family.replies)}"
@@ -163,7 +160,7 @@ def good_answers(about: Question | TalkFamily) -> list[str]:
 
 
 def half_answers(about: Question | TalkFamily) -> list[str]:
-    """Return the evasive or half-hearted answers; those of talk also in pairs, for singly they are all short."""
+    """Return the evasive or half-hearted answers; those of talk also in pairs, because single ones are short."""
     if isinstance(about, Question):
         return [about.ask(text) for text in about.relation.evasive]
     return [*about.half, *(f"{first} {second}" for first, second in permutations(about.half, 2))]
@@ -175,7 +172,7 @@ def good_answer(about: Question | TalkFamily, rng: random.Random) -> str:
 
 
 def _fact_prompts(questions: Sequence[Question], rng: random.Random) -> Iterator[Asked]:
-    """Yield pass after pass over all questions, each pass in other words; the last passes are for PPO alone."""
+    """Yield the prompts in passes over all questions, each pass in other words; the last passes are for PPO only."""
     phrasings = {question.id: _shuffled(question.relation.questions, rng) for question in questions}
     for turn in range(max(map(len, phrasings.values()), default=0)):
         for question in _shuffled(questions, rng):
@@ -193,7 +190,7 @@ def _talk_prompts(families: Sequence[TalkFamily], rng: random.Random) -> Iterato
 
 
 def _unique(asked: Iterable[Asked], taken: Iterable[str] = ()) -> list[Asked]:
-    """Drop prompts whose key came before: one prompt would stand in two families."""
+    """Drop prompts whose key came before, so that no prompt belongs to two families."""
     first: dict[str, Asked | None] = dict.fromkeys(taken)
     for one in asked:
         first.setdefault(prompt_key(one.prompt), one)
@@ -201,7 +198,7 @@ def _unique(asked: Iterable[Asked], taken: Iterable[str] = ()) -> list[Asked]:
 
 
 def _alternate(first: Sequence[Asked], second: Sequence[Asked]) -> list[Asked]:
-    """Take one of each in turn, then the rest of the longer, facts apart from talk."""
+    """Alternate between the two lists, then add the rest of the longer; facts first, then talk."""
     out: list[Asked] = []
     for kind in (Question, TalkFamily):
         left, right = ([asked for asked in part if isinstance(asked.about, kind)] for part in (first, second))
@@ -217,7 +214,7 @@ def _shuffled(items: Iterable[Any], rng: random.Random) -> list[Any]:
 
 
 def _whole_passes(one_pass: Any, chars: int) -> list[SampleRow]:
-    """Repeat whole passes until `chars` characters are told; the pass that would overshoot by most is left out."""
+    """Repeat whole passes until they hold about `chars` characters; the last pass is left out if over half of it would be too much."""
     rows = list(one_pass())
     told = length = sum(len(row["text"]) for row in rows)
     while rows and told + length / 2 <= chars:

@@ -1,7 +1,7 @@
-"""The small Korean world: facts in relations and families of everyday talk, as plain frozen values.
+"""The small Korean world: facts in relations and families of everyday talk, as frozen dataclasses.
 
-`World.load()` reads the tables that ship with the package (or a folder of the same shape) through
-:mod:`kochat.world.table_files`, which checks every line. The order is that of the file names and of the lines in them.
+`World.load()` reads the tables of the package, or a folder of the same shape. :mod:`kochat.world.table_files` checks every line.
+Entries are in the order of the file names and of the lines in each file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # Python 3.10 has it elsewhere
 
 @dataclass(frozen=True)
 class Fact:
-    """One true statement: `subject` stands in `relation` to `object` (프랑스, capital, 파리)."""
+    """One true statement: the `relation` of `subject` is `object` (the capital of 프랑스 is 파리)."""
 
     id: str
     relation: str
@@ -46,7 +46,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Relation:
-    """The sentences in which the facts of one relation are told, asked, answered and evaded (templates of `text.particles.fill`)."""
+    """The sentences that state, ask, answer and evade the facts of one relation (templates of :func:`kochat.text.particles.fill`)."""
 
     id: str
     name: str
@@ -70,7 +70,7 @@ class TalkFamily:
 
 
 class Question(NamedTuple):
-    """What can be asked: one relation of one subject. All its facts are right answers."""
+    """A question about one relation of one subject. All its facts are right answers."""
 
     relation: Relation
     facts: tuple[Fact, ...]
@@ -91,7 +91,7 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class World:
-    """Everything there is to know: relations, their facts, and families of talk, in file order."""
+    """The whole world: relations, their facts, and families of talk, in file order."""
 
     relations: tuple[Relation, ...]
     facts: tuple[Fact, ...]
@@ -99,14 +99,15 @@ class World:
 
     @staticmethod
     def load(root: Traversable | None = None) -> World:
-        """Read the world that ships with the package, or the folder `root` (facts/, relations/, talk/).
+        """Read the world of the package, or the folder `root` (facts/, relations/, talk/).
 
-        UserError names the file, the line or entry, the field and the remedy.
+        Raises:
+            UserError: if a table is wrong; it names the file, the line or entry, the field and the remedy.
         """
         return _embedded_world() if root is None else _read_world(root)
 
     def part(self, facts_per_relation: int | None) -> World:
-        """Return a world with at most this many facts of each relation (drawn by hash, the same each time); None for all."""
+        """Return a world with at most this many facts of each relation, chosen by hash (the same each time); None for all facts."""
         if facts_per_relation is None:
             return self
         kept: set[str] = set()
@@ -117,7 +118,7 @@ class World:
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:
-        """Group the facts by what a question asks: relation and subject, in file order."""
+        """The questions of the world: its facts grouped by relation and subject, in file order."""
         relations = {relation.id: relation for relation in self.relations}
         groups: dict[tuple[str, str], list[Fact]] = {}
         for fact in self.facts:
@@ -147,7 +148,7 @@ def _read_world(root: Traversable) -> World:
 
 
 def _refuse_shared_questions(questions: Iterable[Question]) -> None:
-    """Fail where two questions of the world are asked in the same words: no answer could be judged."""
+    """Raise UserError if two questions have the same words, because then no answer could be judged."""
     asked: dict[str, str] = {}
     for question in questions:
         for template in (*question.relation.questions, *question.relation.test_questions):

@@ -1,7 +1,7 @@
-"""Plant labelled dirt among clean rows: of every kind that cleaning should drop or repair.
+"""Add labelled dirt to clean rows, of every kind that cleaning should drop or repair.
 
-A label says file, row index, kind, field, what cleaning should do ("drop" the row or "repair" the field), the clean
-text of a repair, and for a duplicate the row index of its original, which always comes first.
+A label has the file, row index, kind and field of the dirt; what cleaning should do ("drop" the row or "repair" the field); the clean
+text for a repair; and for a duplicate the row index of its original, which always comes first.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 from kochat.world.bad_answers import english_noise, repetition
 
-SampleRow = dict[str, Any]  # one line of a file: prompt, completion, ranking, text, as its stage has them
+SampleRow = dict[str, Any]  # one line of a file: {prompt, completion}, {text, source} and so on, depending on the stage
 TOO_LONG_CHARS = 1_000  # the longest clean row has under 300
 
 
 @dataclass
 class _Planted:
-    """A row on its way into the file, with its label and, for a duplicate, the row that it repeats."""
+    """A row before it is written, with its label and, for a duplicate, the row that it repeats."""
 
     row: SampleRow
     kind: str | None = None
@@ -31,21 +31,21 @@ class _Planted:
 
 
 def duplicate_count(dirty_rows: int, *, ranked: bool) -> int:
-    """Return how many of `dirty_rows` rows :func:`plant` adds as duplicates; it spoils the others in place.
+    """Return how many of `dirty_rows` rows :func:`plant` adds as duplicates; the others replace clean rows.
 
-    `ranked` says whether the file holds preference records, which have kinds of dirt of their own.
+    `ranked` is True for preference records, which have two more kinds of dirt.
     """
     return sum(kind in _DUPLICATES for kind in _kinds(dirty_rows, ranked=ranked))
 
 
 def _kinds(count: int, *, ranked: bool) -> list[str]:
-    """Return the kinds of `count` dirty rows in turn; `ranked` adds those that only preference records have."""
+    """Return the kinds of `count` dirty rows, each kind in turn; `ranked` adds the kinds for preference records."""
     kinds = (*_KINDS, *_RANKED) if ranked else _KINDS
     return [kinds[index % len(kinds)] for index in range(count)]
 
 
 def dirty_field(row: SampleRow) -> str:
-    """Return the field that dirt goes into: the best completion, the completion, the prompt or the text."""
+    """Return the field that gets the dirt: the best completion, the completion, the prompt or the text."""
     if "ranking" in row:
         return f"completion_{row['ranking'][0]}"
     return next(field for field in ("completion", "prompt", "text") if field in row)
@@ -54,10 +54,13 @@ def dirty_field(row: SampleRow) -> str:
 def plant(
     file: str, rows: Sequence[SampleRow], count: int, rng: random.Random
 ) -> tuple[list[SampleRow], list[dict[str, Any]]]:
-    """Return `rows` with `count` dirty ones among them, and a label for each dirty row, in row order.
+    """Return `rows` with `count` dirty rows among them, and a label for each dirty row, in row order.
 
-    Duplicates are added, of rows that are clean; all other dirt replaces the row that it is made from. ValueError where
-    there are not enough rows without quotes (in them, stray quotes could not be told from the text's own).
+    Duplicates are added rows, copies of clean rows. Other dirt replaces the row that it is made from. Rows with quotes are not used,
+    because planted quotes could not be distinguished from the quotes of the text.
+
+    Raises:
+        ValueError: if there are fewer than `count` rows without quotes.
     """
     planted = [_Planted(row) for row in rows]
     usable = [item for item in planted if not _QUOTE_MARKS & set(item.row[dirty_field(item.row)])]
@@ -88,10 +91,10 @@ def _put_originals_first(planted: list[_Planted]) -> None:
 
 
 def _label_repeats(planted: list[_Planted]) -> None:
-    """Label as duplicates the rows that the writer itself repeats: a corpus tells its facts more than once.
+    """Label as duplicates the rows that the row writer itself repeats: a corpus states its facts more than once.
 
-    Such a row is a duplicate like any planted one, near where it differs by a filler word and punctuation; without the
-    label, dropping it would count as a mistake. A row that is to be repaired counts as what it is repaired to.
+    Such a row is an exact duplicate, or a near duplicate if it differs by a filler word and punctuation. Without the label, dropping
+    it would count as a mistake. A row that cleaning should repair is compared by its repaired text.
     """
     exact: dict[str, _Planted] = {}
     bare: dict[str, _Planted] = {}
@@ -107,7 +110,7 @@ def _label_repeats(planted: list[_Planted]) -> None:
 
 
 def _bare(row: SampleRow) -> SampleRow:
-    """Return `row` without what a near duplicate differs by: a filler word before its first text, punctuation after it."""
+    """Return `row` without the parts that a near duplicate changes: a filler word before its first text, punctuation after it."""
     field = "prompt" if "prompt" in row else "text"
     words = row[field].rstrip("?!. ").split(" ")
     return {**row, field: " ".join(words[1:] if words[0] in _FILLERS else words)}
@@ -129,7 +132,7 @@ def _spoil(kind: str, item: _Planted, rng: random.Random) -> None:
     field = dirty_field(item.row)
     text = item.row[field]
     item.kind, item.field = kind, field
-    if kind in _RANKED:  # the middle answer becomes the best one again, or the best one says it twice
+    if kind in _RANKED:  # middle gets the text of best; length_only: best then says it twice
         middle = f"completion_{item.row['ranking'][1]}"
         best = text if kind == "equal_completions" else f"{text} {text}"
         item.row = {**item.row, field: best, middle: text}
@@ -163,14 +166,14 @@ def _token_residue(text: str, rng: random.Random) -> str:
 
 
 def _unicode(text: str, rng: random.Random) -> str:
-    """Take the syllables apart (NFD), as files from macOS do, or strew zero-width spaces between the words."""
+    """Decompose the syllables (NFD), as macOS file names do, or put zero-width spaces between the words."""
     if rng.random() < 0.5:
         return unicodedata.normalize("NFD", text)
     return "\u200b" + text.replace(" ", " \u200b")
 
 
 def _markup(text: str, rng: random.Random) -> str:
-    """Return `text` as a web page holds it, whole or with one blank or its end marked up."""
+    """Return `text` with HTML around it, at its end, or in place of one blank."""
     forms = (f"<p>{text}</p>", f'<div class="answer">{text}</div>', f"<b>{text}</b>", f"{text}<br>", f"{text}<br />")
     return rng.choice((*forms, text.replace(" ", "&nbsp;", 1) if " " in text else f"<span>{text}</span>"))
 
@@ -182,7 +185,7 @@ def _special_tokens(text: str, rng: random.Random) -> str:
 
 
 def _placeholder(text: str, rng: random.Random) -> str:
-    """Return `text` addressed to someone whose name an anonymiser took, as corpora of speech and of orders have it."""
+    """Return `text` after an anonymised name, as in corpora of speech and of customer orders."""
     return f"{rng.choice(('#이름#', '#고객명#님,', '#주소#,', 'name1 씨,', '&name2&', 'OOO님,', '○○○ 씨,'))} {text}"
 
 
@@ -191,7 +194,7 @@ def _too_short(_: str, rng: random.Random) -> str:
 
 
 def _too_long(text: str, _: random.Random) -> str:
-    """Number copies of the text until they are too long: neither a loop of one phrase nor one long word."""
+    """Return numbered copies of the text that are too long together; they are neither a loop of one phrase nor one long word."""
     parts = [text]
     while sum(map(len, parts)) <= TOO_LONG_CHARS:
         parts.append(f"{len(parts) + 1}. {text}")
@@ -199,7 +202,7 @@ def _too_long(text: str, _: random.Random) -> str:
 
 
 def _noise(text: str, rng: random.Random) -> str:
-    """Return wrongly decoded bytes, syllables that no Korean word has, or keys struck at random; as long as `text`."""
+    """Return wrongly decoded bytes, syllables that no Korean word has, or keys typed at random, about as long as `text`."""
     kind = rng.randrange(3)
     if kind == 0:
         return text.encode("utf-8").decode("latin-1").translate(_PRINTABLE)

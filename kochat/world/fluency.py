@@ -1,4 +1,4 @@
-"""Say whether an answer is malformed: empty, looping, noise, in English, or cut off before it says anything."""
+"""Decide whether an answer is malformed: empty, a loop, noise, English, or cut off before it says anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Set as AbstractSet
 
 _RESIDUE = re.compile(r"�|<0x[0-9A-Fa-f]{2}>|###|</?s>|<unk>|<pad>|<\|")
-_EXPRESSIVE_JAMO = "ㅋㅎㅠㅜㅡㅇㄴㄱㅅㅊ"  # ㅋㅋ, ㅠㅠ, ㅇㅇ, ㄱㅅ and ㅊㅋ are language
+_EXPRESSIVE_JAMO = "ㅋㅎㅠㅜㅡㅇㄴㄱㅅㅊ"  # ㅋㅋ, ㅠㅠ, ㅇㅇ, ㄱㅅ and ㅊㅋ are normal in chat
 _LOOSE_JAMO = re.compile(rf"(?![{_EXPRESSIVE_JAMO}])[ㄱ-ㅣᄀ-ᇿ]")
 _CHARACTER_LOOP = re.compile(r"(?=.{0,11}[가-힣A-Za-z])(.{2,12}?)\1{3,}")
 _LAUGHTER = frozenset("하호히헤크ㅋㅎㅠㅜ.!?~-=*_ \n")
@@ -17,12 +17,12 @@ _OPEN_ENDING = re.compile(
 _CUT_VERB = re.compile(r"(입니|습니|합니|됩니|있습|됩|합|했습|었습|였습|이에|이었|예)$")
 _SENTENCE_END = re.compile(r"(?<=[.!?…~])\s+|\n+")
 _CLOSED = re.compile(r"[.!?…~。)\]\"'”’」』>^♡♥☺0-9ㅋㅎㅠㅜ\U0001f300-\U0001faff\u2600-\u27bf]$")
-_NOISE_SHARE = 0.6  # of the letter pairs within words; fluent Korean about other things stays under a half
+_NOISE_SHARE = 0.6  # of the letter pairs within words; in fluent Korean on other topics under half of them are unknown
 _FEWEST_PAIRS = 6
 
 
 def sentences(text: str) -> list[str]:
-    """Split a text into its sentences, punctuation kept."""
+    """Split a text into its sentences; punctuation is kept."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
 
 
@@ -32,7 +32,7 @@ def letter_pairs(text: str) -> list[str]:
 
 
 def finished_part(text: str) -> str:
-    """Return `text` without a last sentence that was cut off, where whole sentences stand before it."""
+    """Return `text` without its last sentence if that was cut off and complete sentences come before it."""
     parts = sentences(text)
     if len(parts) > 1 and _is_open(parts[-1]):
         return " ".join(parts[:-1])
@@ -46,8 +46,8 @@ def _is_open(sentence: str) -> bool:
 def defect(text: str, known_pairs: AbstractSet[str]) -> str | None:
     """Name what makes `text` malformed, or None: empty, residue, jamo, loop, english, syllables or noise.
 
-    `known_pairs` are the letter pairs of fluent Korean on these subjects. A cut-off sentence is not looked for here
-    (see :func:`is_cut_off`): whether it is one depends on what the sentence names.
+    `known_pairs` are the letter pairs (:func:`letter_pairs`) of fluent Korean about the world. Cut-off sentences are found by
+    :func:`is_cut_off`, because that depends on the names in the sentence.
     """
     letters = [char for char in text if char.isalnum()]
     if not letters:
@@ -68,10 +68,10 @@ def defect(text: str, known_pairs: AbstractSet[str]) -> str | None:
 
 
 def is_cut_off(text: str, vocabulary: str) -> bool:
-    """Tell whether an answer ends in the middle: after a particle, a stem or a word of the question.
+    """Return whether an answer ends in the middle of a sentence: after a particle, a stem or a word of the question.
 
-    `vocabulary` is the running text of the relation's own words (수도, 도시): an answer that ends with one of them has
-    not come to its point, while one that ends with another noun is a short answer.
+    `vocabulary` is a text with the words of the relation (수도, 도시). An answer that ends with one of these words has not named an
+    object yet. An answer that ends with another noun is a short answer.
     """
     if _CLOSED.search(text):
         return False
@@ -103,7 +103,7 @@ def _is_english(text: str) -> bool:
 
 
 def _has_odd_syllables(text: str) -> bool:
-    """Tell whether syllables outside KS X 1001, which Korean hardly uses, make up more than a tenth of the text."""
+    """Return whether over a tenth of the syllables are outside KS X 1001; Korean rarely uses those."""
     syllables = re.findall(r"[가-힣]", text)
     # Python's euc_kr codec writes the 2,350 common syllables in two bytes and all others in eight.
     odd = sum(len(char.encode("euc_kr")) != 2 for char in syllables)

@@ -1,4 +1,4 @@
-"""The frozen test set of the small world: prompts that no training file holds, not even nearly."""
+"""Write the frozen test set of the small world: no training file contains its prompts or near copies of them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NEAR = 0.7
 
 
 def trigrams(text: str) -> frozenset[str]:
-    """Return the 3-grams of a text's letters and digits (the whole of it where it is shorter)."""
+    """Return the 3-grams of a text's letters and digits; a shorter text is one gram."""
     key = prompt_key(text)
     return frozenset(key[i : i + 3] for i in range(max(1, len(key) - 2)))
 
 
 class TextIndex:
-    """All training texts, to ask which other texts are nearly among them."""
+    """An index of all training texts, to find out whether another text is near one of them."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._sizes: list[int] = []
@@ -33,14 +33,14 @@ class TextIndex:
                 self._places[gram].append(place)
 
     def holds_near(self, text: str, similarity: float = NEAR) -> bool:
-        """Tell whether a text is there whose 3-gram Jaccard similarity with `text` is at least `similarity`."""
+        """Return whether the index has a text whose 3-gram Jaccard similarity with `text` is at least `similarity`."""
         grams = trigrams(text)
         shared = Counter(place for gram in grams for place in self._places.get(gram, ()))
         return any(count >= similarity * (len(grams) + self._sizes[place] - count) for place, count in shared.items())
 
 
 def training_texts(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Yield every text of training rows, the lines of long ones apart."""
+    """Yield every text of the training rows; texts of several lines are yielded line by line."""
     for row in rows:
         for field, value in row.items():
             if isinstance(value, str) and field != "source":
@@ -50,11 +50,11 @@ def training_texts(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 def write_test_rows(
     world: World, seed: int, size: Size, training: Iterable[dict[str, Any]], asked: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """Return {id, prompt, completion, kind, fact_id or family} rows in new wordings, none nearly in `training`.
+    """Return {id, prompt, completion, kind, fact_id or family} rows in new wordings, none near a text of `training`.
 
-    `asked` are the prompts of SFT. Kinds: "trained" (asked there in other words), "corpus_only" (a fact told in the
-    corpus alone), "talk" (a family met in SFT in other words).
-    Fewer rows than `size` asks for are returned when wordings that are far enough from training run out.
+    `asked` are the SFT prompts. Kinds: "trained" (SFT asks the fact in other words), "corpus_only" (only the corpus has the fact),
+    "talk" (SFT has the family in other words). If there are not enough wordings far from training, fewer rows than `size` says are
+    returned.
     """
     rng = random.Random(f"{seed}/test")
     index = TextIndex(training_texts(training))

@@ -21,9 +21,12 @@ def write_sample(out_dir: str | Path, seed: int = 0, size: str | Size = "quickst
 
     kochatgpt_1_SFT.jsonl {prompt, completion}, kochatgpt_2_RM.jsonl {prompt, completion_0..2, ranking},
     kochatgpt_3_PPO.jsonl {prompt}, corpus.jsonl {text, source}: training files, about 15% of their rows dirty.
-    test.jsonl {id, prompt, completion, kind, fact_id or family}: frozen and clean; no prompt of it, nor a near copy, is
-    in a training file. dirt.jsonl {file, index, kind, field, action, clean, of}: which rows are dirty, and how
-    (see :mod:`kochat.world.dirt`). The same `seed` and `size` ("quickstart", "tiny" or a Size) give the same bytes.
+    test.jsonl {id, prompt, completion, kind, fact_id or family}: frozen and clean; no training file has its prompts or near
+    copies of them. dirt.jsonl {file, index, kind, field, action, clean, of}: which rows are dirty, and how
+    (see :mod:`kochat.world.dirt`). The same `seed` and `size` (a name in `SIZES` or a Size) give identical files.
+
+    Raises:
+        UserError: if there is no size of that name.
     """
     size = named_size(size)
     world = World.load().part(size.facts_per_relation)

@@ -1,11 +1,10 @@
 """The judge: does an answer to a question of the small world name the right object, a wrong one, or none?
 
-It reads answers, it does not match templates: names are found as words with their particles, denials and doubts are
-told from assertions, and an object named for another subject does not count as right. What it cannot see: whether a sentence
-that names the right object is otherwise sensible, and whether a side remark is true. CORRECT is the surest verdict. An
-answer that names no object of the relation is WRONG where it puts some noun in the object's place, or tells a fact about another
-subject, and ABSTAINED otherwise; the broken sentences of a small model often fall on the wrong side of that line.
-:mod:`kochat.world.agreement` says how far a reader agrees.
+The judge does not match templates. It finds names as words with their particles, distinguishes assertions from denials and doubts,
+and does not count an object that is named for another subject. It cannot decide whether a sentence with the right object is
+otherwise sensible, or whether an additional remark is true. CORRECT is the most reliable verdict. An answer that names no object of
+the relation is WRONG if it has another noun in the position of the object or states a fact about another subject, else ABSTAINED.
+For the broken sentences of a small model the judge often confuses these two. :mod:`kochat.world.agreement` measures its errors.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ class Verdict(Enum):
 
     CORRECT = "correct"  # names a right object and no other
     WRONG = "wrong"  # names or claims another object, or denies the right one
-    ABSTAINED = "abstained"  # commits to no object: says it does not know, evades, talks of something else
-    MALFORMED = "malformed"  # empty, looping, noise, English, or cut off before it says anything
+    ABSTAINED = "abstained"  # names no object: says that it does not know, evades, or talks about something else
+    MALFORMED = "malformed"  # empty, a loop, noise, English, or cut off before it says anything
 
 
 class Judge:
-    """Judge answers to every question of `world`, in its training and its test wordings."""
+    """Judge answers to every question of `world`, in training and in test wordings."""
 
     def __init__(self, world: World) -> None:
         self._questions = _questions_by_key(world)
@@ -42,16 +41,16 @@ class Judge:
         self._known_pairs = frozenset(fluency.letter_pairs(" ".join(_texts(world))))
 
     def question(self, prompt: str) -> Question | None:
-        """Return what `prompt` asks, or None when it asks no fact of the world."""
+        """Return the question that `prompt` asks, or None if it asks no fact of the world."""
         return self._questions.get(prompt_key(prompt))
 
     def __call__(self, prompt: str, answer: str) -> Verdict | None:
-        """Judge `answer` to `prompt`; None when the prompt asks no fact of the world."""
+        """Return the verdict on `answer` to `prompt`, or None if the prompt asks no fact of the world."""
         question = self.question(prompt)
         return None if question is None else self.judge_question(question, answer)
 
     def judge_question(self, question: Question, answer: str) -> Verdict:
-        """Judge `answer` to `question`, however the question was worded."""
+        """Return the verdict on `answer` to `question`, in whatever wording it was asked."""
         text = fluency.finished_part(display(answer).strip())
         reader = self._readers[question.relation.id]
         if fluency.defect(text, self._known_pairs) is not None:
@@ -74,7 +73,7 @@ def _verdict(found: AnswerReading) -> Verdict:
 
 @lru_cache(maxsize=1)
 def embedded_judge() -> Judge:
-    """Return the judge of the world that ships with the package; it is made once, which takes a second."""
+    """Return the judge of the embedded world. It is made once in a process, which takes a second."""
     return Judge(World.load())
 
 
@@ -88,7 +87,7 @@ def _questions_by_key(world: World) -> dict[str, Question]:
 
 
 def _texts(world: World) -> Iterable[str]:
-    """Yield all the Korean that the world is made of, sentences filled with each fact."""
+    """Yield all Korean texts of the world: names, sentences filled with each fact, and talk."""
     relations = {relation.id: relation for relation in world.relations}
     for fact in world.facts:
         relation = relations[fact.relation]

@@ -1,7 +1,7 @@
 """Find names in Korean sentences: 인도 in "인도는" and "인도예요", not in "인도네시아" or "인도양".
 
-A name counts where a word starts and where only particles, a form of the copula or a common suffix follow it. Of two
-names that begin at one place the longer is found.
+A name counts only at the start of a word, and only if particles, a form of the copula or a common suffix follow it up to the end of
+the word. If two names begin at the same position, the longer one is found.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# What may follow a noun within the same word, as whole pieces up to the end of the word.
+# Endings that may follow a noun up to the end of the word.
 _CASE = (
     "은|는|이|가|을|를|과|와|의|에|에서|에게|에게서|께|께서|한테|으로|로|로서|로써|으로서|으로써|도|만|까지|부터|처럼|보다"
     "|뿐|마다|조차|마저|밖에|이나|나|이랑|랑|하고|요|들|시|씨|님|쯤|정도|라|경|대|산|껏"
@@ -27,7 +27,7 @@ _INNER_PARTICLE = r"(?:은|는|이|가|을|를|의|에|과|와)?\s*"
 
 
 class Mention(NamedTuple):
-    """A name found in a text: the name as the tables spell it, and where it stands."""
+    """A name found in a text: its spelling in the tables, and its start and end in characters (end exclusive)."""
 
     name: str
     start: int
@@ -35,7 +35,7 @@ class Mention(NamedTuple):
 
 
 class NameFinder:
-    """Find any of `names` in a text, as words of their own, longest first."""
+    """Find any of `names` as separate words in a text; longer names come first."""
 
     def __init__(self, names: Iterable[str]) -> None:
         ordered = sorted(set(names), key=lambda name: (-len(name.replace(" ", "")), name))
@@ -44,7 +44,7 @@ class NameFinder:
         self._regex = re.compile(rf"{_HEAD}(?:{groups}){_TAIL}")
 
     def find(self, text: str) -> list[Mention]:
-        """Return the mentions in `text` from left to right, none within another."""
+        """Return the mentions in `text` from left to right; they do not overlap."""
         return [
             Mention(self._names[str(match.lastgroup)], match.start(), match.end())
             for match in self._regex.finditer(text)
@@ -58,10 +58,10 @@ def _pattern(name: str) -> str:
     pattern = _INNER_PARTICLE.join(gap.join(map(re.escape, _syllables(word))) for word in words)
     if len(words[0]) > 1 and "가" <= name[0] <= "힣":
         pattern = f"{_COMPASS}{pattern}"
-    # Symbols of the elements differ by case alone (Co, CO); longer Latin names do not.
+    # Upper and lower case distinguish symbols of elements (Co, CO), but not longer Latin names.
     return f"(?i:{pattern})" if name.isascii() and len(name) > 3 else pattern
 
 
 def _syllables(word: str) -> list[str]:
-    """Split a word where a writer may put a space: between Hangul syllables, never within digits or Latin letters."""
+    """Split a word where a writer may put a space: between Hangul syllables, but not within digits or Latin letters."""
     return re.findall(r"[가-힣]|[^가-힣]+", word)

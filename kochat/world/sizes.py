@@ -1,4 +1,4 @@
-"""How much of the small world is written: for a study on two CPU cores, or for tests."""
+"""The sizes of the sample data: for a study on two CPU cores, for a larger study, or for tests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from kochat.errors import UserError
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of rows in each file, dirt included; fewer are written where the world runs out of different prompts."""
+    """Numbers of rows in each file, with dirt; fewer rows are written if the world has not enough different prompts."""
 
-    facts_per_relation: int | None = None  # None draws on all facts
+    facts_per_relation: int | None = None  # None uses all facts
     corpus_chars: int = 250_000  # of clean text
     sft_rows: int = 3_000
     rm_rows: int = 900
@@ -28,7 +28,7 @@ class Size:
 
 
 SIZES = {
-    # A model of two million parameters that trains for two minutes cannot hold 700 facts: the quickstart asks for fewer, more often.
+    # A model of two million parameters cannot learn 700 facts in two minutes, so the quickstart asks fewer facts more often.
     "quickstart": Size(facts_per_relation=16, sft_rows=2_400),
     "full": Size(
         corpus_chars=600_000, sft_rows=6_000, rm_rows=2_000, ppo_rows=2_400, test_trained=300, test_corpus_only=60
@@ -46,7 +46,7 @@ SIZES = {
 
 
 def named_size(size: str | Size) -> Size:
-    """Return the size called `size` (quickstart, full, tiny), or `size` itself when it is one."""
+    """Return the Size named `size` (quickstart, full, tiny), or `size` itself if it is a Size. Raises UserError for an unknown name."""
     if isinstance(size, Size):
         return size
     if size not in SIZES:

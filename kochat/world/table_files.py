@@ -1,7 +1,7 @@
 """Read the tables of the small world (facts/*.tsv, relations/*.yaml, talk/*.yaml) and check every entry.
 
-The readers return plain dictionaries ready for the dataclasses of :mod:`kochat.world.contents`. Whatever is wrong raises
-UserError with file, line or entry, field and remedy.
+The readers return plain dictionaries for the dataclasses of :mod:`kochat.world.contents`. Every fault raises UserError, which names
+file, line or entry, field and remedy.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _TEMPLATES = {
 }
 _TALK = {"prompts": 5, "test_prompts": 2, "replies": 4, "half": 2}
 _FIXED_PARTICLE = re.compile(r"\{[so]\}(은|는|이|가|을|를|과|와|으로|로|이에요|예요|이었|였)(?![가-힣])")
-# libyaml where it is built in: ten times faster, and as safe.
+# libyaml if it is available: ten times faster, and equally safe.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_facts(folder: Traversable, relation: str) -> list[dict[str, Any]]:
-    """Read facts/<relation>.tsv: subject, object and the two tuples of aliases a row, in line order."""
+    """Read facts/<relation>.tsv in line order: for each row {subject, object, subject_aliases, object_aliases}."""
     name = f"facts/{relation}.tsv"
     path = folder / f"{relation}.tsv"
     if not path.is_file():
@@ -49,7 +49,7 @@ def read_facts(folder: Traversable, relation: str) -> list[dict[str, Any]]:
         row = _fact(line, f"{name}, line {number}")
         pair = (row["subject"], row["object"])
         if pair in seen:
-            raise UserError(f"{name}, line {number}: {pair[0]} - {pair[1]} stands there twice; delete one")
+            raise UserError(f"{name}, line {number}: {pair[0]} - {pair[1]} is there twice; delete one")
         seen.add(pair)
         rows.append(row)
     return rows
@@ -78,14 +78,14 @@ def _aliases(cell: str, where: str) -> tuple[str, ...]:
 
 
 def refuse_stray_tables(folder: Traversable, relations: Collection[str]) -> None:
-    """Fail for a facts/*.tsv whose relation has no YAML: its facts would be left out without a word."""
+    """Raise UserError for a facts/*.tsv whose relation has no YAML; else its facts would be ignored without a warning."""
     for path in _listed(folder, ".tsv"):
         if path.name.removesuffix(".tsv") not in relations:
             raise UserError(f"facts/{path.name}: no relations/{path.name.removesuffix('.tsv')}.yaml; add it")
 
 
 def read_relations(folder: Traversable) -> list[dict[str, Any]]:
-    """Read relations/*.yaml in the order of their names: id, name and the five tuples of templates each."""
+    """Read relations/*.yaml in the order of their names: for each {id, name, and five tuples of templates}."""
     return [_relation(path) for path in _listed(folder, ".yaml")]
 
 
@@ -121,7 +121,7 @@ def _check_template(template: str, needed: str, forbidden: str, where: str) -> N
 
 
 def read_families(folder: Traversable) -> list[dict[str, Any]]:
-    """Read talk/*.yaml in the order of their names: id, topic, prompts, test_prompts, replies and half each."""
+    """Read talk/*.yaml in the order of their names: for each family {id, topic, prompts, test_prompts, replies, half}."""
     families: list[dict[str, Any]] = []
     seen: set[str] = set()
     for path in _listed(folder, ".yaml"):
@@ -174,7 +174,7 @@ def _texts(value: object, fewest: int, where: str) -> tuple[str, ...]:
     texts = tuple(_text(text, where) for text in value)
     for text in texts:
         if texts.count(text) > 1:
-            raise UserError(f"{where}: {text!r} stands there twice; delete one")
+            raise UserError(f"{where}: {text!r} is there twice; delete one")
     return texts
 
 

@@ -27,7 +27,7 @@ FILES = [
     ("truncated array", SFT_FILE, f"[{LINE},{LINE}"[:-30], r"line 2: broken JSON .*cut off: copy or download it again"),
     ("truncated last line", SFT_FILE, (LINE * 500)[:-30], r"line 500: broken JSON .*cut off"),
     ("truncated archive", SFT_FILE + ".gz", gzip.compress((LINE * 9).encode())[:-9], r"cannot be read to its end .*copy"),
-    ("text after an array", SFT_FILE, f"[{LINE}]\n{LINE}", r"line 3: more follows after the array's end"),
+    ("text after an array", SFT_FILE, f"[{LINE}]\n{LINE}", r"line 3: there is more text after the array's end"),
     ("broken line", SFT_FILE, LINE + "{broken}\n", r"line 2: broken JSON in column 2 .*correct or remove it.*1 of 2 records is bad"),
     ("100k deep", SFT_FILE, LINE + "[" * 100_000 + "]" * 100_000 + "\n", r"line 2: broken JSON .*nested far too deep"),
     ("100k deep array", SFT_FILE, "[" * 100_000, r"line 1: broken JSON .*nested far too deep"),

@@ -190,7 +190,7 @@ def test_a_killed_cleaning_leaves_no_process_and_nothing_half_written(tmp_path: 
     _, err = process.communicate(timeout=60)
     if kill == signal.SIGINT:
         assert process.returncode == 130
-        assert err.decode().splitlines() == ["kochat: interrupted; what is finished is kept"]
+        assert err.decode().splitlines() == ["kochat: interrupted; finished work is kept"]
     while _group_lives(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _group_lives(process.pid)

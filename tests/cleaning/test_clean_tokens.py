@@ -67,7 +67,7 @@ def test_one_without_the_other_is_a_mistake(tmp_path: Path, tokenizer) -> None:
     write(tmp_path / "v1" / SFT_FILE, ROWS)
     with pytest.raises(UserError, match="max_tokens needs a tokenizer; give --tokenizer"):
         clean(tmp_path / "v1", tmp_path / "v2", CleanSettings(max_tokens=9))
-    with pytest.raises(UserError, match="--tokenizer: bounds nothing, as max_tokens is not set"):
+    with pytest.raises(UserError, match="--tokenizer: has no effect because max_tokens is not set"):
         clean(tmp_path / "v1", tmp_path / "v2", tokenizer=tokenizer)
 
 

@@ -40,7 +40,7 @@ def test_the_first_answer_to_a_prompt_stays_where_conflicts_go(tmp_path: Path) -
     kept, ledger = cleaned(tmp_path, [*ROWS, OTHER], rules={"conflict": True})
     assert kept == ROWS
     assert [(line["rule"], line["reason"]) for line in ledger] == [
-        ("conflict", "answers the prompt of line 10 otherwise")
+        ("conflict", "gives another answer to the prompt of line 10")
     ]
 
 

@@ -127,7 +127,7 @@ def test_a_wrong_file_of_corrections(tmp_path: Path, entries: list, message: str
     ("fields", "message"),
     [
         ({"text": "가"}, r"line 1: \"set\" names 'text'; a record of that file has prompt, completion"),
-        ({"prompt": None}, r'line 1: leaves its row wrong: line 4: "prompt" is null, not text'),
+        ({"prompt": None}, r'line 1: the corrected row is not valid: line 4: "prompt" is null, not text'),
     ],
 )
 def test_a_correction_that_does_not_fit_its_row(raw: Path, tmp_path: Path, fields: dict, message: str) -> None:

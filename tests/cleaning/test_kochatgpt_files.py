@@ -98,7 +98,7 @@ def test_errors(server: ThreadingHTTPServer, tmp_path: Path) -> None:
         fetch(server, tmp_path, "0" * 40)
     assert list(tmp_path.iterdir()) == []
     server.cut = 9
-    with pytest.raises(UserError, match="broke off 4 times"):
+    with pytest.raises(UserError, match="was interrupted 4 times"):
         fetch(server, tmp_path)
     address = f"http://127.0.0.1:{server.server_port}"
     with pytest.raises(UserError, match="answered 404"):

@@ -62,7 +62,7 @@ def test_rows_know_their_lines(tmp_path: Path) -> None:
     [
         ("[1,]", "line 1: broken JSON .*comma"),
         ("[,1]", "line 1: broken JSON .*comma"),
-        ("[1]\n[2]", "line 2: more follows after the array's end"),
+        ("[1]\n[2]", "line 2: there is more text after the array's end"),
         ('[{"a": 1}', "cut off"),
         ('[{"a": "x', "cut off"),
         ('{"a": 1}\n{"a": "x', "line 2: .*cut off"),
@@ -99,7 +99,9 @@ def test_a_row_without_an_end_does_not_fill_the_memory(tmp_path: Path, monkeypat
     monkeypatch.setattr(rows, "LONGEST_ROW", 1000)
     monkeypatch.setattr(rows, "_BLOCK", 100)
     for name, data in (("a.json", '[{"a": "' + "x" * 5000), ("a.jsonl", '{"a": 1}\n{"a": "' + "x" * 5000)):
-        with pytest.raises(UserError, match=r"(record 1|line 2): is longer than .* a quote or a bracket is missing"):
+        with pytest.raises(
+            UserError, match=r"(record 1|line 2): is longer than .* add the missing quote, bracket or line break"
+        ):
             list(iter_rows(write(tmp_path / name, data)))
 
 

@@ -62,7 +62,7 @@ def test_a_folder_becomes_frozen_values_in_file_order(folder: Path) -> None:
         ("relations/capital.yaml", "{s:은/는} 나라", "{s:은/느} 나라", "bad placeholder: unknown particle pair"),
         ("relations/capital.yaml", "{s:은/는} 나라", "{s:은/는} }나라", "stray brace"),
         ("relations/capital.yaml", "name: 나라의 수도", "name: [", "relations/capital.yaml: not YAML"),
-        ("talk/hi.yaml", "하이", "안녕", "prompts: '안녕' stands there twice"),
+        ("talk/hi.yaml", "하이", "안녕", "prompts: '안녕' is there twice"),
         ("talk/hi.yaml", "half: [네., 아 네.]", "half: [네., 1]", "half: 1 is not a text"),
     ],
 )

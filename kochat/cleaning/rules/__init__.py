@@ -1,8 +1,8 @@
-"""The cleaning rules, one file each: what a rule finds, its switch and thresholds, its words, and the dirt that is planted for it.
+"""The cleaning rules, one file for each: what a rule finds, its switch and thresholds, its names in reports, and its planted dirt.
 
-A file here holds ``RULES``, a tuple of one rule, or of a few that belong together. Every file is found by itself: to add a rule, add
-a file. `ALL` has them in the order in which they are applied; `RULES` has those that a config can switch. The functions that a rule
-calls may stand in its file or, where other rooms need them too, in :mod:`kochat.text`.
+Each file defines ``RULES``, a tuple of one rule or of a few related rules. All files are found automatically: to add a rule, add
+a file. `ALL` has the rules in the order in which they are applied; `RULES` has those that a config can switch. The functions that a
+rule calls are in its file, or in :mod:`kochat.text` if other packages need them too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RuleT = TypeVar("RuleT", bound=Rule)
 
 
 def ordered(rules: Iterable[Rule]) -> dict[str, Rule]:
-    """Return rules by name in the order in which they are applied; ValueError where two have one name or one order."""
+    """Return rules by name in the order in which they are applied. Raises ValueError if two rules have the same name or order."""
     found = sorted(rules, key=lambda rule: rule.order)
     for attribute in ("name", "order"):
         values = [getattr(rule, attribute) for rule in found]
@@ -35,17 +35,17 @@ RULES = {name: rule for name, rule in ALL.items() if rule.switchable}
 
 @cache
 def of_kind(kind: type[RuleT]) -> tuple[RuleT, ...]:
-    """Return the rules of one kind, in their order."""
+    """Return the switchable rules of one kind, in their order."""
     return tuple(rule for rule in RULES.values() if isinstance(rule, kind))
 
 
 def rule_of_dirt() -> dict[str, str]:
-    """Return for each kind of dirt that the embedded world plants the name of the rule that is to find it."""
+    """Return kind of planted dirt -> name of the rule that should find it."""
     return {dirt.kind: rule.name for rule in ALL.values() for dirt in rule.planted}
 
 
 def rule_words(lang: str) -> dict[str, str]:
-    """Return how a report in `lang` names each rule, and each kind of dirt that is named otherwise than its rule."""
+    """Return the names of all rules and kinds of planted dirt in a report; `lang` is "ko" or "en"."""
     words = {name: getattr(rule.words, lang) for name, rule in ALL.items()}
     planted = ((dirt.kind, dirt.words or rule.words) for rule in ALL.values() for dirt in rule.planted)
     return {kind: getattr(its, lang) for kind, its in planted} | words

@@ -1,4 +1,4 @@
-"""A row that could not be read: broken JSON, a missing key, a value of the wrong type. It is skipped, counted and written down."""
+"""A row that could not be read: broken JSON, a missing key, a value of the wrong type. It is skipped, counted and recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row that a line of the file of corrections mends or drops (:mod:`kochat.cleaning.corrections`)."""
+"""A row that the file of corrections changes or drops (:mod:`kochat.cleaning.corrections`)."""
 
 from __future__ import annotations
 

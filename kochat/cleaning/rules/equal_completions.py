@@ -1,4 +1,4 @@
-"""A preference record that ranks the same text in two places teaches nothing."""
+"""Drop a preference record that ranks the same text at two ranks: it gives no preference between them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kochat.data.records import PreferenceRecord
 
 
 def same_text_twice(record: PreferenceRecord) -> str | None:
-    """Return why a preference record has fewer than three different completions, or None."""
+    """Return why a preference record is dropped if two of its completions are equal, else None."""
     if len(set(record.ordered)) == len(record.ordered):
         return None
     return "two of the three completions are the same text"

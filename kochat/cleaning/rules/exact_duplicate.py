@@ -1,4 +1,4 @@
-"""Of rows with the same texts the first stays. Prompts compare by their keys, corpus texts as they are."""
+"""Drop a row whose texts equal those of an earlier row. Prompts are compared by their keys, corpus texts character by character."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kochat.text.unicode_form import prompt_key
 
 
 def sign_texts(records: Sequence[Record], thresholds: Thresholds) -> list[int]:
-    """Return 64 bits for the texts of each record."""
+    """Return a 64-bit hash of the texts of each record."""
     return [_hash(record) for record in records]
 
 
@@ -21,13 +21,13 @@ def _hash(record: Record) -> int:
 
 
 class SeenTexts:
-    """The texts of the earlier rows, by their hashes."""
+    """The texts of the earlier rows, as hashes."""
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._first = FirstPlaces()
 
     def judge(self, places: Sequence[Place], signs: Sequence[int]) -> list[str | None]:
-        """Return for each row which earlier row has the same texts, or None."""
+        """Return for each row a reason that names the earlier row with the same texts, or None."""
         earlier = self._first.earlier(places, signs)
         return [None if place is None else f"same as {place}" for place in earlier]
 
@@ -36,7 +36,7 @@ RULES = (
     RepeatRule(
         name="exact_duplicate",
         order=610,
-        does="the same texts stood in an earlier row; prompts compare by their keys",
+        does="an earlier row has the same texts; prompts are compared by their keys",
         words=Words("똑같은 중복", "exact duplicate"),
         sign=sign_texts,
         memory=SeenTexts,

@@ -1,4 +1,4 @@
-"""Keep the report's fixed prompts, which every model is asked, out of training."""
+"""Keep the report's fixed prompts, which every model answers, out of training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kochat.data.records import Record
 
 
 def asks_fixed_prompt(record: Record, guards: Guards) -> str | None:
-    """Return which fixed prompt the record's prompt is or nearly is, or None."""
+    """Return a reason that names the fixed prompt which the record's prompt equals or nearly equals, or None."""
     return guards.fixed.reason(record.texts()[0])
 
 

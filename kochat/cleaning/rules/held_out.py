@@ -9,7 +9,7 @@ from kochat.data.splits import bucket
 
 
 def in_test_split(record: Record, guards: Guards) -> str | None:
-    """Return why the record belongs to the test, or None."""
+    """Return why the record's prompt belongs to the test split or test set, or None."""
     prompt = record.texts()[0]
     return "its prompt belongs to the test split" if bucket(prompt) == "test" or guards.test.exact(prompt) else None
 

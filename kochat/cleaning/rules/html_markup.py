@@ -1,4 +1,4 @@
-"""Take out HTML; the function stands in :mod:`kochat.text.markup`, since a prompt's key must not change by it."""
+"""Remove HTML. The function is in :mod:`kochat.text.markup` because prompt keys use it too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ RULES = (
     EditRule(
         name="markup",
         order=120,
-        does="take out HTML tags and entities, where the text is not about markup or code",
+        does="remove HTML tags and entities, unless the text is about markup or code",
         words=Words("마크업", "markup"),
         edit=strip_markup,
         planted=(Dirt("markup"),),

@@ -1,9 +1,9 @@
-"""Bounds on length: `empty`, `too_short` and `too_long` stand together, since they share their bounds.
+"""Bounds on length: `empty`, `too_short` and `too_long` are in one file because they share their bounds.
 
-The defaults follow the counts of KoChatGPT-shaped data (12,627 SFT rows, 12,000 PPO prompts). A tenth of the prompts has under 10
-characters, 심심해 among them, so only single characters go (4 prompts, 4 completions). 0.8% of the prompts have over 500
-characters and 2% of the completions over 1,000; KoGPT2 spends a token on 2.5 of them (1.8 in the densest hundredth), so a row
-within both bounds fits its 1,024 positions. Corpus texts are packed and need no upper bound.
+The defaults come from counts over KoChatGPT-shaped data (12,627 SFT rows, 12,000 PPO prompts). A tenth of the prompts have fewer than
+10 characters, such as 심심해, so only texts of one character are dropped (4 prompts, 4 completions). 0.8% of the prompts have over 500
+characters and 2% of the completions over 1,000. KoGPT2 needs one token for 2.5 characters (1.8 in the densest 1% of the rows), so a row
+within both bounds fits its 1,024 positions. Corpus texts are packed into blocks and need no upper bound.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def bounds(field: str, thresholds: Thresholds) -> Bounds:
 
 
 def no_text(text: str, within: Bounds) -> str | None:
-    """Return why a text is empty, where it may not be."""
+    """Return why an empty text is dropped, or None if it has text or may be empty."""
     return "no text" if not text and within.shortest > 0 else None
 
 
@@ -46,7 +46,7 @@ RULES = (
     LengthRule(
         name="empty",
         order=210,
-        does="a prompt, an answer (of a preference record: the best one) or a text without text",
+        does="an empty prompt, answer (in a preference record: the best one) or corpus text",
         words=Words("빈 글", "empty"),
         problem=no_text,
     ),

@@ -1,4 +1,4 @@
-"""A preference record whose better completion only says the sentences of a worse one again teaches length and nothing else."""
+"""Drop a preference record whose better completion only repeats the sentences of a worse one: it teaches only length."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _SENTENCE_END = re.compile(r"[.!?。\n]+")
 
 
 def prefers_length(record: PreferenceRecord) -> str | None:
-    """Return which completion is better than another for its length alone, or None.
+    """Return which completion differs from a worse one only by repeated sentences, or None.
 
-    The other way round a record teaches not to repeat oneself, and one that goes on with new sentences teaches to say more.
+    A record that ranks the repetition *lower* stays: it teaches not to repeat. So does one whose better completion adds new sentences.
     """
     for better, worse in combinations(range(3), 2):
         if _only_longer(record.ordered[better], record.ordered[worse]):
-            return f"rank {better + 1} says the sentences of rank {worse + 1} over again"
+            return f"rank {better + 1} repeats the sentences of rank {worse + 1}"
     return None
 
 
 def _only_longer(better: str, worse: str) -> bool:
-    """Say whether the better completion has the sentences of the worse, some of them more often, and nothing else."""
+    """Return whether the better completion has the same sentences as the worse one, but some of them more often."""
     first, second = _sentences(better), _sentences(worse)
     return bool(second) and len(first) > len(second) and set(first) == set(second)
 

@@ -1,4 +1,4 @@
-"""Of rows that say the same in nearly the same words the first stays (:mod:`kochat.data.near_duplicates` finds them)."""
+"""Drop a row that says nearly the same as an earlier row (:mod:`kochat.data.near_duplicates` finds it)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kochat.data.near_duplicates import FIELD_SEPARATOR, NearDuplicates, joined,
 from kochat.data.records import Record
 from kochat.data.similarity import NEAR_DUPLICATE
 
-NEAR_SIMILARITY = "near_similarity"  # Jaccard, of the character 3-grams
+NEAR_SIMILARITY = "near_similarity"  # Jaccard similarity of the character 3-grams
 Sign = tuple[str, bytes]  # the text to compare, and its signature
 
 
@@ -22,14 +22,14 @@ def sign_words(records: Sequence[Record], thresholds: Thresholds) -> list[Sign]:
 
 
 class SaidBefore:
-    """The texts of the earlier rows that stayed. Memory: about 300 bytes a row; the texts lie in a temporary file."""
+    """The texts of the earlier kept rows. Memory: about 300 bytes for each row; the texts are in a temporary file."""
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._near = NearDuplicates(thresholds[NEAR_SIMILARITY])
-        self._numbers = array("Q")  # the line or record of each row that was fed to `_near`
+        self._numbers = array("Q")  # the line or record number of each row that was given to `_near`
 
     def judge(self, places: Sequence[Place], signs: Sequence[Sign]) -> list[str | None]:
-        """Return for each row which earlier row it nearly repeats, or None."""
+        """Return for each row a reason that names the earlier row which it nearly repeats, or None."""
         matches = self._near.feed([text for text, _ in signs], joined([signed for _, signed in signs]))
         self._numbers.extend(place.number for place in places)
         reasons: list[str | None] = []
@@ -51,7 +51,7 @@ RULES = (
     RepeatRule(
         name="near_duplicate",
         order=620,
-        does="an earlier row has the same words but for fillers, particles and punctuation",
+        does="an earlier row has the same words except for fillers, particles and punctuation",
         words=Words("거의 같은 중복", "near duplicate"),
         sign=sign_words,
         memory=SaidBefore,

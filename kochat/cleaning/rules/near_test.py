@@ -8,7 +8,10 @@ from kochat.data.records import PreferenceRecord, Record
 
 
 def nearly_asks_test_prompt(record: Record, guards: Guards) -> str | None:
-    """Return which test prompt (for preference records: held-out preference prompt too) the prompt nearly is, or None."""
+    """Return a reason that names the test prompt which the prompt nearly equals, or None.
+
+    A preference record is also compared with the held-out preference prompts.
+    """
     prompt = record.texts()[0]
     reason = guards.test.reason(prompt)
     if reason is None and isinstance(record, PreferenceRecord):
@@ -20,7 +23,7 @@ RULES = (
     LeakRule(
         name="near_test",
         order=530,
-        does="the prompt nearly is a test prompt",
+        does="the prompt is nearly a test prompt",
         words=Words("시험 프롬프트와 거의 같음", "nearly a test prompt"),
         reason=nearly_asks_test_prompt,
     ),

@@ -1,6 +1,6 @@
-"""Recognise what is no language: wrongly decoded bytes, syllables that no Korean word has, keys struck at random.
+"""Recognise text that is not language: wrongly decoded bytes, syllables that no Korean word has, keys typed at random.
 
-Each test asks for strong evidence; a text too short to tell is left alone.
+Each test needs strong evidence; a text that is too short for a decision is kept.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import re
 from kochat.cleaning.rule_kinds import Dirt, Part, TextRule, Thresholds, Words
 
 # ㅋㅋ, ㅎㅎ, ㅠㅠ, ㅜㅜ, ㅡㅡ and ㅇㅇ, ㄴㄴ, ㄷㄷ, ㄱㅅ are written language; a run of other single letters is not.
-# Nor is the alphabet said in its order.
+# The alphabet in its order (ㄱㄴㄷ) is not noise either.
 _TONE = re.compile("[ㅋㅎㅠㅜㅡ]+|([ㄱ-ㅎ]{1,2})\\1+|ㄱㄴㄷ[ㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ]*|ㅏㅑㅓ[ㅕㅗㅛㅜㅠㅡㅣ]*")
 _JAMO = re.compile("[ㄱ-ㅣ]")
 _SYLLABLE = re.compile("[가-힣]")
 _SYMBOL = re.compile(r"[!-/:-@\[-`{-~¤]")
 _EMOTICON = re.compile(r"[\^;:=*T\-][_.oO0ㅁ-]?[\^;:)(D*T\-]+|[.!?~\s]+")
-# UTF-8 read as Latin-1 or Windows-1252: a Hangul syllable becomes ê, ë, ì or í and two marks (as controls, cleaned out or ¤).
+# UTF-8 read as Latin-1 or Windows-1252: a Hangul syllable becomes ê, ë, ì or í and two marks (controls among them are removed or ¤).
 _HANGUL_BYTES = re.compile("[ê-í][\u00a0-\u00bf¤€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]{1,2}")
 _LATIN_1 = re.compile("[\u00a1-\u00ff€‚ƒ„…†‡ˆ‰Š‹ŒŽ•˜™š›œžŸ\ufffd]")
 _REPLACEMENT = "\ufffd"
 _RARE_SYLLABLES, _RARE_SHARE = 3, 0.2
 _MOJIBAKE_SHARE, _LEAST_MOJIBAKE = 0.3, 4
 _JUNK_SHARE, _LEAST_JUNK, _LEAST_ALL_JUNK = 0.6, 6, 4
-_MOST_CHARACTERS = 20_000  # of a longer text its beginning is judged
+_MOST_CHARACTERS = 20_000  # of a longer text only the beginning is judged
 
 
 def gibberish(text: str) -> str | None:
-    """Return why `text` is no language, or None."""
+    """Return why `text` is not language, or None."""
     text = text[:_MOST_CHARACTERS]
     visible = sum(not char.isspace() for char in text)
     return _mojibake(text, visible) or _rare_syllables(text) or _struck_keys(text)
@@ -47,7 +47,7 @@ def _mojibake(text: str, visible: int) -> str | None:
 
 
 def _rare_syllables(text: str) -> str | None:
-    """Count syllables outside the 2,350 of KS X 1001, which nearly all written Korean keeps to."""
+    """Count syllables outside the 2,350 of KS X 1001; nearly all written Korean uses only those."""
     syllables = _SYLLABLE.findall(text)
     rare = [syllable for syllable in syllables if not _is_common(syllable)]
     if len(rare) >= _RARE_SYLLABLES and len(rare) >= _RARE_SHARE * len(syllables):
@@ -57,13 +57,13 @@ def _rare_syllables(text: str) -> str | None:
 
 def _is_common(syllable: str) -> bool:
     try:
-        return len(syllable.encode("euc_kr")) == 2  # the codec spells other syllables in eight bytes
+        return len(syllable.encode("euc_kr")) == 2  # the codec writes other syllables in eight bytes
     except UnicodeEncodeError:
         return False
 
 
 def _struck_keys(text: str) -> str | None:
-    """Count single jamo and symbols that are no laughter, short answer or emoticon, against letters and digits."""
+    """Return why `text` is mostly single jamo and symbols, or None; laughter, short answers and emoticons do not count."""
     if "```" in text:
         return None
     text = _EMOTICON.sub(" ", _TONE.sub(" ", text))
@@ -86,7 +86,7 @@ RULES = (
     TextRule(
         name="noise",
         order=310,
-        does="wrongly decoded bytes, syllables that no word has, keys struck at random",
+        does="wrongly decoded bytes, syllables that no word has, keys typed at random",
         words=Words("잡음", "noise"),
         problem=problem,
         planted=(Dirt("noise"),),

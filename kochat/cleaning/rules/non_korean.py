@@ -1,4 +1,4 @@
-"""Recognise foreign prose where Korean is wanted, and tell it from names, titles, code and what was asked for."""
+"""Recognise foreign prose in place of Korean. Names, titles, code and a foreign text that the prompt asks for are kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CODE = re.compile(
     re.MULTILINE,
 )
 _MATHS = re.compile(r"[=+×÷^√∑∫]")
-# An answer may be foreign where the prompt speaks of a language, of words or code, or quotes foreign words itself.
+# An answer may be foreign if the prompt mentions a language, words or code, or itself contains foreign words.
 _ASKED_FOR = re.compile(
     r"영어|영문|영작|번역|외국어|일본어|일어|중국어|한자|프랑스어|불어|독일어|스페인어|러시아어|라틴어|이탈리아어|로마자|알파벳|철자|스펠링|문법|문장"
     r"|단어|발음|가사|코드|함수|프로그램|스크립트|쿼리|명령어|정규식|파이썬|자바|translat|english",
@@ -28,16 +28,16 @@ what which who when where how why because than then about into after before
 """
 _FUNCTION_WORDS = frozenset(_FUNCTION.split())
 _LEAST_WORDS = 4
-_LEAST_LETTERS = 12  # of a script other than Latin
+_LEAST_LETTERS = 12  # in a script that is neither Hangul nor Latin
 _HANGUL_IN_PROMPT = 4
 
 
 def foreign(text: str, min_hangul: float, prompt: str = "") -> str | None:
-    """Return why `text` is foreign prose though Korean was wanted, or None.
+    """Return why `text` is foreign prose in place of Korean, or None.
 
-    Its letters are Hangul to less than a share of `min_hangul`, and it is prose: at least four Latin words, most of them in
-    lower case, function words among them (names, titles, code and formulas are not); or at least twelve letters of
-    another script. An answer to a `prompt` that asks for a language or code, or quotes foreign words, may be foreign.
+    Two conditions must hold. The share of Hangul among its letters is below `min_hangul` (0 to 1). And it is prose: at least four Latin
+    words, most of them in lower case and one a function word (so not names, titles, code or formulas), or at least twelve letters of
+    another script. An answer may be foreign if its `prompt` asks for a language or code, or contains foreign words.
     """
     letters = len(_LETTER.findall(text))
     hangul = len(_HANGUL.findall(text))
@@ -68,18 +68,18 @@ def _is_prose(text: str, words: list[str]) -> bool:
 
 
 def problem(part: Part, thresholds: Thresholds) -> str | None:
-    """Judge a prompt by itself, an answer beside its prompt, and any other text."""
+    """Judge a prompt, an answer together with its prompt, or a corpus text."""
     if part.of == "prompt":
         return foreign_prompt(part.text, thresholds[MIN_HANGUL])
     return foreign(part.text, thresholds[MIN_HANGUL], part.prompt)
 
 
-MIN_HANGUL = "min_hangul"  # the share of Hangul among the letters below which prose is foreign
+MIN_HANGUL = "min_hangul"  # prose with a smaller share of Hangul among its letters is foreign
 RULES = (
     TextRule(
         name="non_korean",
         order=320,
-        does="foreign prose where nobody asked for it; names, titles, code and formulas stay",
+        does="foreign prose that the prompt does not ask for; names, titles, code and formulas stay",
         words=Words("한국어가 아닌 글", "not Korean"),
         problem=problem,
         thresholds=(Threshold(MIN_HANGUL, 0.1, "share"),),

@@ -1,4 +1,4 @@
-"""Recognise what an anonymiser left in place of a name or a number: #주소#, name1, OOO."""
+"""Recognise placeholders that anonymisation put in place of a name or a number: #주소#, name1, OOO."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from kochat.cleaning.rule_kinds import Dirt, Part, TextRule, Thresholds, Words
 
-# #주소# but not the hashtags #봄#여름#가을: those come in rows, each mark closing one tag and opening the next.
+# #주소# but not hashtags in a row (#봄#여름#가을), where each mark ends one tag and begins the next.
 _HASH = re.compile(r"#(@?[가-힣A-Za-z_]{1,12}\d{0,2})#")
 _HASHTAGS = re.compile(r"(?:#[^\s#]+){3,}")
 # The masks of the National Institute of Korean Language's and AI-Hub's corpora, with or without their ampersands.
@@ -17,7 +17,7 @@ _MASK = re.compile(
 _BLANKED = re.compile(
     r"(?<![A-Za-z0-9])(?:[○◯〇]{2,}|ㅇ{2,}|O{3,}|X{3,}|\*{3,}|0{3})(?=\s?(?:님|씨)|시 |구 |동 |과장|대리|선생|고객|회사)"
 )
-# In a letter or a form, which is long, brackets are for the reader to fill in; nobody says them in a short answer.
+# A letter or a form has brackets for the reader to fill in, but it is long; a short answer has none.
 _BRACKETS = re.compile(
     r"[\[{<](?:[가-힣]{1,4} ?)?(?:이름|성명|성함|회사명|주소|전화번호|연락처|이메일|날짜|직책|계좌번호|name)[\]}>]",
     re.IGNORECASE,
@@ -30,8 +30,8 @@ _CODE = re.compile(r"```|[{};]\s*\n|\w\(\)|\bdef |\bprint\b|코드|변수|함수
 def anonymised(text: str) -> str | None:
     """Return why `text` holds a placeholder, or None.
 
-    Brackets to fill in ([이름], {회사명}) count in texts under 100 characters only: a letter with them is an answer. In a
-    document of over 1,000 characters, a court's decision say, a name left out is no reason to drop it.
+    Brackets to fill in ([이름], {회사명}) count only in texts under 100 characters: a letter with brackets is a good answer. A document
+    of over 1,000 characters, such as a court decision, is kept even if a name in it is masked.
     """
     if len(text) > _LONGEST or _CODE.search(text):
         return None
@@ -50,7 +50,7 @@ RULES = (
     TextRule(
         name="placeholder",
         order=340,
-        does="what an anonymiser left in place of a name or number: #이름#, name1, OOO님",
+        does="a placeholder that anonymisation put in place of a name or number: #이름#, name1, OOO님",
         words=Words("익명 처리 자국(#이름# 등)", "placeholder (name1 and the like)"),
         problem=problem,
         planted=(Dirt("placeholder"),),

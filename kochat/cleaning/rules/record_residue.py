@@ -1,4 +1,4 @@
-"""Cut off a broken export's remains; the function stands in :mod:`kochat.text.residue`, since a prompt's key must not change by it."""
+"""Remove the remains of a broken export. The function is in :mod:`kochat.text.residue` because prompt keys use it too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ RULES = (
     EditRule(
         name="residue",
         order=150,
-        does="cut a serialised record's tail or a `token: 12` off the end",
+        does="remove the tail of a serialised record or a `token: 12` from the end",
         words=Words("기계가 남긴 찌꺼기(token: n 등)", "machine residue (token: n and the like)"),
         edit=strip_residue,
         planted=(Dirt("token_residue"),),

@@ -1,4 +1,4 @@
-"""Recognise a text that has fallen into a loop, as weak language models do; laughter, tears and lists are no loops."""
+"""Recognise a text that repeats itself in a loop, as weak language models do; laughter, tears (ㅠㅠ) and lists are not loops."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _TONE = re.compile("[ㄱ-ㅣ]")
 _SENTENCE_END = re.compile(r"[.!?。\n]+")
 _NOT_LETTER = re.compile(r"[\W_]+")
 _GRAM = 4
-_LOOP_SHARE = 0.5  # of the letters; a loop of under eight rounds must be nearly the whole text
+_LOOP_SHARE = 0.5  # of the letters; a loop of fewer than eight rounds needs _SHORT_LOOP_SHARE
 _SHORT_LOOP_SHARE = 0.8
 _ROUNDS, _MANY_ROUNDS = 5, 8
 _LEAST_LETTERS = 2 * _ROUNDS
-_SINGLE_LETTERS = 30  # of one letter over and over, as in 하하하하
+_SINGLE_LETTERS = 30  # of one repeated letter, as in 하하하하
 _LONGEST_UNIT = 200
 _SENTENCES, _SENTENCE_LETTERS = 4, 5
-_MOST_LETTERS = 20_000  # of a longer text its beginning is judged
+_MOST_LETTERS = 20_000  # of a longer text only the beginning is judged
 
 
 def loop(text: str) -> str | None:
     """Return why `text` is a loop, or None.
 
-    A loop is a unit of letters and digits (blanks and punctuation do not count, single jamo neither) that follows itself at
-    least five times over four fifths of the text, or eight times over half of it; or sentences that come four times each
-    and make up half of the text. Items of a list differ, so a list is no loop.
+    A loop is a unit of letters and digits that is repeated without a break at least five times over 80% of the text, or eight times over
+    50%. Blanks, punctuation and single jamo do not count. Sentences that each occur at least four times and together make up 50% of
+    the text are a loop too. The items of a list differ, so a list is not a loop.
     """
     key = "".join(filter(str.isalnum, _TONE.sub("", text.casefold())))[:_MOST_LETTERS]
     grams = {key[at : at + _GRAM] for at in range(len(key) - _GRAM + 1)}
@@ -80,7 +80,7 @@ RULES = (
     TextRule(
         name="repetition",
         order=330,
-        does="a loop: the same words five times and more, or one sentence over and over",
+        does="a loop: the same words five or more times, or the same sentences repeated",
         words=Words("되풀이", "repetition"),
         problem=problem,
         planted=(Dirt("repetition"),),

@@ -1,4 +1,4 @@
-"""Take out tokenizers' special tokens; the function stands in :mod:`kochat.text.markup`, since a prompt's key must not change by it."""
+"""Remove the special tokens of tokenizers. The function is in :mod:`kochat.text.markup` because prompt keys use it too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ RULES = (
     EditRule(
         name="special_tokens",
         order=130,
-        does="take out tokenizers' special tokens, where the text is not about them",
+        does="remove the special tokens of tokenizers, unless the text is about them",
         words=Words("특수 토큰", "special tokens"),
         edit=strip_special_tokens,
         planted=(Dirt("special_tokens"),),

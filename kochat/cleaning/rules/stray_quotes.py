@@ -1,4 +1,4 @@
-"""Take off quotes that quote nothing."""
+"""Remove quotes around a whole text, and an unpaired quote at one end of it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _APOSTROPHE = re.compile(r"(?<=[A-Za-z])['’](?=[A-Za-z])")
 
 
 def strip_stray_quotes(text: str) -> str:
-    """Return `text` without quotes that wrap it whole, or that stand alone at one end.
+    """Return `text` without a pair of quotes around the whole, or one unpaired quote at an end.
 
-    KoChatGPT's builder left a lone ``'`` before many completions. Quotes that quote something stay, and so do
-    apostrophes, a year's ('90년대) and the inch mark after a digit (24").
+    KoChatGPT's builder left an unpaired ``'`` before many completions. Kept are quotes around a part of the text, apostrophes (also before
+    a year, '90년대) and the inch mark after a digit (24").
     """
     while (shorter := _strip_one_layer(text)) != text:
         text = shorter
@@ -42,7 +42,7 @@ RULES = (
     EditRule(
         name="stray_quotes",
         order=160,
-        does="take off quotes around the whole text or alone at one end of it",
+        does="remove quotes around the whole text, or one unpaired quote at an end of it",
         words=Words("짝 없는 따옴표", "stray quotes"),
         edit=strip_stray_quotes,
         planted=(Dirt("stray_quotes"),),

@@ -1,4 +1,4 @@
-"""Bring text to one Unicode form (NFC, never NFKC); the function stands in :mod:`kochat.text.unicode_form`, which models need too."""
+"""Normalise text to one Unicode form (NFC, never NFKC). The function is in :mod:`kochat.text.unicode_form`; model output needs it too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ RULES = (
     EditRule(
         name="unicode",
         order=110,
-        does="bring text to NFC, keep ㅋㅋ and ㅠㅠ, take out zero-width and control characters",
+        does="normalise to NFC, keep ㅋㅋ and ㅠㅠ, remove zero-width and control characters",
         words=Words("유니코드 정규화", "Unicode form"),
         edit=normalise,
         planted=(Dirt("unicode"),),

@@ -1,4 +1,4 @@
-"""Bring blanks and line breaks to one form."""
+"""Normalise blanks and line breaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EMPTY_LINES = re.compile(r"\n{3,}")
 def tidy_whitespace(text: str) -> str:
     """Return `text` with single blanks inside lines, none at their ends, and at most one empty line in a row.
 
-    The indentation of later lines stays: lists and code in answers mean it.
+    The indentation of all lines but the first stays: lists and code need it.
     """
     text = _BLANKS_IN_LINE.sub(" ", _ODD_BLANK.sub(" ", text))
     text = "\n".join(line.rstrip() for line in text.split("\n"))
