@@ -17,7 +17,7 @@ class Layout:
 
     Args:
         sequences: (b, t) token ids.
-        mask: (b, t) bool, True on real tokens, which stand together in each row.
+        mask: (b, t) bool, True on real tokens, which are contiguous in each row.
 
     Attributes:
         tokens: (n,) token ids.

@@ -27,7 +27,7 @@ def rows_of(sequences: torch.Tensor, mask: torch.Tensor, *, unpad: bool) -> Rows
 
     Args:
         sequences: (b, t) token ids.
-        mask: (b, t) bool, True on real tokens, which stand together in each row.
+        mask: (b, t) bool, True on real tokens, which are contiguous in each row.
         unpad: run without padding, and only once on shared prefixes; the results are the same up to rounding.
     """
     return UnpaddedRows(sequences, mask) if unpad else PaddedRows(sequences, mask)
@@ -40,7 +40,7 @@ class UnpaddedRows:
 
     Args:
         sequences: (b, t) token ids.
-        mask: (b, t) bool, True on real tokens, which stand together in each row.
+        mask: (b, t) bool, True on real tokens, which are contiguous in each row.
     """
 
     def __init__(self, sequences: torch.Tensor, mask: torch.Tensor) -> None:
