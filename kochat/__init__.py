@@ -1,27 +1,28 @@
-"""Train a Korean chat model the KoChatGPT way, and measure honestly what each step did.
+"""Train a Korean chat model with KoChatGPT's three steps, and measure what each step changes.
 
     raw v1 --clean--> v2 --+--> SFT ------------+
                            +--> reward model ---+--> PPO --> evaluate on one frozen test set --> report
-    corpus --> base (only where no pretrained model is at hand)
+    corpus --> base (only if you have no pretrained model)
 
-A stage is a folder, and a variant is a set of factors. The rooms, each importing only from the lines above its own:
+A stage is a folder, and a variant is a set of factors. A package imports only from the lines above its own:
 
-    errors                                 one-line errors: the user's input is wrong, a run failed
-    storage                                files written whole or not at all, JSON lines
-    runs, config_types, config_errors      where runs live and when they are finished; paths in configs; what is wrong with a config
+    errors                                 errors of one line: wrong user input, a failed run
+    storage                                atomic file writing, JSON lines
+    runs, config_types, config_errors      folders of runs and whether a run is finished; paths in configs; errors in configs
     functional, text                       pure torch functions; pure text functions: Unicode form, particles, the prompt template
-    data, nn, metrics, world               records, splits, batches; models, adapters, decoding; scores; a Korean world of known facts
+    data, nn, metrics, world records, splits, batches; models, adapters, decoding; scores; a synthetic Korean world of
+    known facts
     cleaning                               v1 -> v2, one file a rule
-    rewards                                reward models, and the zero and unit of their scores
-    report                                 figures, tables, words, sections: what a report is built of
+    rewards                                reward models, and how their scores are centred and scaled
+    report                                 figures, tables, words and sections of a report
     engine                                 what all stages share: the module's base, answers, sums over ranks, optimizers
     stages                                 pretrain, baseline, sft, reward_model, ppo: module, data, options, chapter of the report
     lightning_cli, terminal_chat           fit, validate, test, predict; answers in the terminal
-    run_parsing                            what a run's configs say, before anything is made of them
+    run_parsing                            parse the configs of a run, without building a model
     study                                  plan, factors, contrasts -> runs -> scores -> report
     cli                                    the command line
 
-Everything is imported from its room (``from kochat.functional import gae``); importing ``kochat`` loads nothing.
+Import each name from its package (``from kochat.functional import gae``); ``import kochat`` alone loads nothing.
 """
 
 __version__ = "0.1.0.dev0"

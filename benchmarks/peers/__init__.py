@@ -1,1 +1,1 @@
-"""kochat beside TRL, transformers' Trainer and plain loops, on the same work: `make bench`, see README.md in this folder."""
+"""Compare kochat with TRL, transformers' Trainer and plain loops on the same work: `make bench`, see README.md in this folder."""

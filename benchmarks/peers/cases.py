@@ -12,10 +12,10 @@ class System:
     Args:
         label: its name in the table.
         runner: the module that runs it.
-        environment: whose interpreter: kochat, trl-ppo or trl.
-        variant: what it does besides its plain way.
+        environment: kochat, trl-ppo or trl.
+        variant: a variant of the system, see `Run`.
         changes: fields of `Run` in which it differs from the case.
-        ours: a second way of kochat's, shown and not counted among the peers.
+        ours: another variant of kochat, shown but not counted as a competitor.
     """
 
     label: str

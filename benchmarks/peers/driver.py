@@ -1,4 +1,4 @@
-"""What the drivers share: start a run in its own process, prepare its workload, say what was measured and on what."""
+"""Code that the drivers share: start a run in its own process, prepare its workload, describe machine and commit."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def prepared(size: str, given: argparse.Namespace) -> Path:
 
 
 def circumstances(given: argparse.Namespace) -> dict[str, str]:
-    """Return what figures rest on besides the settings."""
+    """Return the circumstances of a measurement: data, machine, commit and day."""
     return {
         "data": given.data.name if given.data else "embedded world",
         "commit": commit(),

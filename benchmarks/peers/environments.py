@@ -1,4 +1,4 @@
-"""The peers' own environments: made with venv and pip beside the benchmarks, never in kochat's."""
+"""Make a separate environment, by venv and pip, for each of the other libraries."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ REQUIREMENTS = {"trl-ppo": HERE / "requirements-trl-ppo.txt", "trl": HERE / "req
 
 
 def python_of(environment: str, given: dict[str, str]) -> str:
-    """Return the interpreter of an environment, which is made when it is not there or its pins have changed.
+    """Return the Python interpreter of an environment; make it if it is missing or its requirements have changed.
 
     Args:
         environment: kochat (this process's own) or a key of `REQUIREMENTS`.
-        given: interpreters that are to be used instead; the variable KOCHAT_BENCH_PYTHON_TRL_PPO (or _TRL) does the same.
+        given: environment -> interpreter to use instead; the variable KOCHAT_BENCH_PYTHON_TRL_PPO (or _TRL) does the same.
     """
     if environment == KOCHAT:
         return sys.executable

@@ -51,7 +51,7 @@ class Metering(L.Callback):
 
 
 def begin(run: Run) -> None:
-    """Replace in kochat what the run wishes; one thread, one seed, no chatter on the terminal."""
+    """Replace the run's attributes in kochat; use one thread and one seed, and keep the terminal quiet."""
     replace_attributes(run.attributes)
     torch.set_num_threads(1)
     L.seed_everything(SEED, verbose=False)

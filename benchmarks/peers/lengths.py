@@ -1,4 +1,4 @@
-"""The same response lengths for every system: a table of lengths, and how a step of decoding is held to it."""
+"""The same response lengths for every system: a table of lengths, and its use in decoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MEAN = 26.0  # of the exponential; cut at 2 and 64 it has a mean of about 24
 
 
 def length_table(kind: str, rollouts: int, rows: int, limit: int) -> torch.Tensor:
-    """Return (rollouts, rows) lengths in tokens, EOS included; ``limit + 1`` where no EOS comes in time.
+    """Return (rollouts, rows) lengths in tokens, EOS included; ``limit + 1`` if no EOS comes before the limit.
 
     Args:
         kind: ``fixed`` (no answer ends by itself) or ``eos`` (exponentially distributed lengths, drawn once).
@@ -47,7 +47,7 @@ class LengthForcer:
         self.rows = torch.arange(0)
 
     def end(self) -> None:
-        """End the batch: tokens that are drawn between two batches are nobody's."""
+        """End the batch: tokens that are drawn between two batches are not counted."""
         self.running = False
 
     def ends(self, rows: torch.Tensor) -> torch.Tensor:
@@ -60,7 +60,7 @@ class LengthForcer:
         return self.counts[rows] >= self.table[self.rollout % len(self.table)][rows]
 
     def still_there(self, count: int) -> torch.Tensor:
-        """Return which rows a batch of ``count`` holds: all at first; fewer once those that have ended have left it together."""
+        """Return the row numbers in a batch of ``count`` rows: all rows, or only the unfinished ones after the others have left."""
         if not len(self.rows):
             self.rows = torch.arange(count)
         if count < len(self.rows):

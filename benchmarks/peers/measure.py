@@ -24,8 +24,8 @@ PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "lightning")
 class Meter:
     """Times a run from `start` to `stop`, split into phases.
 
-    CPU seconds are the whole process's (user and system, all threads): on a machine that others use too, wall seconds measure
-    them as well.
+    CPU seconds are those of the whole process (user and system, all threads). On a shared machine wall seconds also
+    include waiting for other work.
     """
 
     def __init__(self, *, count_flops: bool = False) -> None:
@@ -88,14 +88,14 @@ class Meter:
 
 
 def training_seconds(result: dict) -> float:
-    """Return a result's CPU seconds without those of kochat's checks, which are done once a run."""
+    """Return a result's CPU seconds without kochat's checks, which run once per run."""
     return result["cpu_s"] - result["phases"].get("checks", 0.0)
 
 
 def peak_rss_mb() -> float:
     """Return the process's highest resident memory, MiB.
 
-    Linux's VmHWM is this program's own; getrusage's figure also remembers the process that it was started from.
+    Linux's VmHWM is the peak of this program; the figure of getrusage may include the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -117,7 +117,7 @@ def versions() -> dict[str, str]:
 
 
 def gemm_ceiling(dtype: torch.dtype = torch.float32, size: int = 1024, tries: int = 8) -> float:
-    """Return the best FLOP a CPU-second of a square matrix product: what one thread can do at most."""
+    """Return the best FLOP per CPU-second of a square matrix product with one thread."""
     a, b = torch.randn(2, size, size).to(dtype)
     best = 0.0
     for _ in range(tries):

@@ -1,4 +1,4 @@
-"""The plain ways that kochat's fast paths replace: `switches` puts them in their places, one at a time."""
+"""Simple versions of kochat's fast paths; `switches` puts them in place of the fast ones, one at a time."""
 
 from __future__ import annotations
 

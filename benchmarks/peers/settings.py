@@ -44,14 +44,14 @@ class Run:
         tuning: lora or full.
         lengths: fixed (every answer has all tokens) or eos (answers end at given lengths).
         steps: rollouts of PPO, optimizer steps of SFT and RM, prompts of the evaluation.
-        variant: what a system does besides its plain way: grouped, single, bf16.
+        variant: a variant of the system: grouped, single, bf16.
         batch_size: prompts a rollout; minibatches are half of it.
         response_tokens: length limit of answers.
-        prompt_tokens: random prompts of so many tokens in place of the workload's (kochat's PPO alone); 0 takes those.
-        count_flops: count FLOP in place of taking times.
+        prompt_tokens: length of random prompts that replace those of the workload (only kochat's PPO); 0 uses the workload's.
+        count_flops: count FLOP instead of measuring time.
         options: further arguments of kochat's module.
-        attributes: what is replaced in kochat, as [module path, attribute, value].
-        ranks: processes that share each batch (kochat alone).
+        attributes: attributes of kochat to replace, as [module path, attribute, value].
+        ranks: number of processes that share each batch (only kochat).
     """
 
     workload: str

@@ -1,4 +1,4 @@
-"""What each of kochat's fast paths gains: kochat alone, each path switched off in turn.
+"""Measure the gain of each of kochat's fast paths: each path is switched off in turn.
 
     python -m benchmarks.peers.switches [--works ppo-eos ...] [--paths "fused GELU" ...] [--repeats 3]
 

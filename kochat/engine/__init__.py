@@ -1,1 +1,1 @@
-"""What all stages share: the module's base, sums over ranks, optimizers, answers and their scores, the guard against NaN."""
+"""Code that all stages share: the base module, sums over ranks, optimizers, answers and their scores, the guard against NaN."""

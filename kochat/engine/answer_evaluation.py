@@ -1,4 +1,4 @@
-"""Generate answers during validation and test, score them against references, and keep them for reading."""
+"""Generate answers during validation and test, score them against references, and save them."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ ROW_SCORES = ("bleu", "rouge_l", "chrf")
 class AnswerEvaluation(Callback):
     """Score a chat model's greedy answers: val/* on a few held-out prompts, test/* on the frozen test set.
 
-    Validation asks ``datamodule.answers_dataloader("validation", num_validation)``, each rank a share of the prompts, and
-    logs ``val/bleu``, ``val/rouge_l``, ``val/chrf`` and a text table in TensorBoard. Test takes the answers that the module's
-    ``test_step`` returns (an `AnsweredBatch`), logs the same
-    under ``test/`` and the whitespace-word figures as ``test/legacy_*``, and writes ``samples.jsonl`` into the run's
-    folder. Prompts without a reference are asked and written, not scored.
+    Validation takes its prompts from ``datamodule.answers_dataloader("validation", num_validation)``; each rank answers
+    a share. It logs ``val/bleu``, ``val/rouge_l``, ``val/chrf`` and a text table in TensorBoard. Test takes the answers
+    that the module's ``test_step`` returns (an `AnsweredBatch`). It logs the same scores under ``test/``, the scores
+    over whitespace-separated words as ``test/legacy_*``, and writes ``samples.jsonl`` into the run's folder. Prompts
+    without a reference are answered and written, but not scored.
 
     Args:
         num_validation: Prompts to answer at each validation; 0 answers none.
-        every_n_validations: Answer at every n-th validation, for runs where generation is slow beside training.
+        every_n_validations: Answer only at every n-th validation; useful where generation is slower than training.
         num_shown: Rows of TensorBoard's table.
     """
 
@@ -53,7 +53,7 @@ class AnswerEvaluation(Callback):
         self._rows: list[Row] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check that there are prompts to ask before anything is trained."""
+        """Check before training that there are prompts to answer."""
         asks = stage == "fit" and self.num_validation > 0
         if asks and not hasattr(getattr(trainer, "datamodule", None), "answers_dataloader"):
             raise UserError(
@@ -81,11 +81,11 @@ class AnswerEvaluation(Callback):
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the count of validations."""
         self._validations = state_dict["validations"]
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the answers of the test before."""
+        """Clear the answers of the previous test."""
         self._rows = []
 
     def on_test_batch_end(
@@ -104,7 +104,7 @@ class AnswerEvaluation(Callback):
         """Score all ranks' answers, log the figures and write ``samples.jsonl``."""
         rows = gather_rows(self._rows)
         log_scores(pl_module, "test", score_rows(rows, legacy=True))
-        folder = trainer.log_dir  # a collective call: every rank makes it
+        folder = trainer.log_dir  # a collective call: every rank must make it
         if trainer.is_global_zero:
             write_jsonl(Path(folder or trainer.default_root_dir) / SAMPLES_FILE, rows)
 
@@ -132,7 +132,7 @@ class AnswerEvaluation(Callback):
 
 
 def rows_of(batch: AnsweredBatch) -> list[Row]:
-    """Turn a batch's lists into one row an answer, texts in display form."""
+    """Turn a batch's lists into one row per answer; answers are in display form (see `display`)."""
     columns = zip(batch.ids, batch.prompts, batch.references, batch.kinds, batch.answers, strict=True)
     return [
         {"id": id_, "prompt": prompt, "reference": reference, "answer": display(answer), "kind": kind, "scores": {}}
@@ -141,13 +141,13 @@ def rows_of(batch: AnsweredBatch) -> list[Row]:
 
 
 def score_rows(rows: list[Row], *, legacy: bool) -> dict[str, float]:
-    """Score the rows that have a reference: fill in their ``scores``, return the corpus figures (none without such a row)."""
+    """Score the rows that have a reference: fill in their ``scores`` and return the corpus scores (0 to 1), empty without such rows."""
     scored = [row for row in rows if row["reference"] is not None]
     if not scored:
         return {}
     figures = {}
     for name, metric in text_metrics(legacy=legacy).items():
-        # The rows of all ranks are here already.
+        # `rows` already holds the rows of all ranks.
         metric.sync_on_compute = False
         metric.update(*([row[key] for row in scored] for key in ("id", "answer", "reference")))
         figures[name] = metric.compute().item()
@@ -158,14 +158,14 @@ def score_rows(rows: list[Row], *, legacy: bool) -> dict[str, float]:
 
 
 def log_scores(pl_module: LightningModule, prefix: str, figures: dict[str, float]) -> None:
-    """Log figures that every rank has alike as ``prefix/name``."""
+    """Log figures as ``prefix/name``; every rank must have the same figures."""
     for name, value in figures.items():
         pl_module.log(f"{prefix}/{name}", value, on_step=False, on_epoch=True, sync_dist=True)
 
 
 @contextmanager
 def evaluating(module: LightningModule) -> Iterator[None]:
-    """Turn dropout and gradients off for the block, then give every submodule its own mode back, also after an error."""
+    """Turn dropout and gradients off inside the block; afterwards, also after an error, restore the mode of every submodule."""
     modes = {submodule: submodule.training for submodule in module.modules()}
     module.eval()
     try:

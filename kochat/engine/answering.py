@@ -1,4 +1,4 @@
-"""Answer prompts with the policy of a stage: greedy at test and validation, with the stop tokens that it was trained with."""
+"""Answer prompts with the policy of a stage: greedily, with the stop tokens that it was trained with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass  # not frozen: Lightning moves what predict returns to the CPU
 class AnsweredBatch:
-    """Prompts with the answers to them, one entry a prompt; ``references`` holds None where none is known."""
+    """Prompts and their answers, one entry per prompt; ``references`` holds None for a prompt without a reference."""
 
     ids: list[str]
     prompts: list[str]
@@ -34,7 +34,7 @@ class Answering:
 
     Args:
         module: the stage, whose role ``policy`` answers.
-        options: its length limit and stop tokens.
+        options: the length limit and the stop tokens of its answers.
     """
 
     def __init__(self, module: StageModule, options: AnswerOptions) -> None:
@@ -45,7 +45,7 @@ class Answering:
 
     @property
     def stop_tokens(self) -> tuple[str, ...]:
-        """Return the tokens besides EOS that end an answer: the config's, else those of the export that the stage starts from."""
+        """Return the stop tokens besides EOS: those of the config, else those of the export that the stage starts from."""
         if self._given_stop_tokens is not None:
             return tuple(self._given_stop_tokens)
         folder = self._module.start_folder()
@@ -53,21 +53,21 @@ class Answering:
         return info.stop_tokens if info is not None else ()
 
     def settings(self, temperature: float = 0.0) -> GenerationSettings:
-        """Return how answers are drawn; temperature 0 is greedy."""
+        """Return the settings of generation; temperature 0 is greedy."""
         tokenizer: PreTrainedTokenizerFast = self._module.tokenizer
         eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-        if self._stop_ids is None:  # every batch asks; the export's description and the vocabulary are read once
+        if self._stop_ids is None:  # looked up once, not for every batch
             self._stop_ids = (eos, *token_ids(tokenizer, self.stop_tokens, "model.stop_tokens"))
         return GenerationSettings(self.max_new_tokens, temperature, self._stop_ids, eos if pad is None else pad)
 
     @torch.no_grad()
     def answer(self, batch: PromptBatch) -> list[str]:
-        """Answer a prompt batch greedily, under the Trainer's precision; one text a prompt."""
+        """Answer a prompt batch greedily, under the Trainer's precision; one text per prompt."""
         module = self._module
         with module.trainer.precision_plugin.forward_context():
             result = generate(module.role("policy"), batch.input_ids, batch.mask, self.settings())
         return decode(module.tokenizer, result.responses, result.mask)
 
     def answered(self, batch: PromptBatch) -> AnsweredBatch:
-        """Answer a prompt batch, and keep its texts beside the answers."""
+        """Answer a prompt batch greedily; return the answers together with the prompts and references."""
         return AnsweredBatch(batch.ids, batch.prompts, batch.references, batch.kinds, self.answer(batch))

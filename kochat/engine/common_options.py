@@ -13,8 +13,8 @@ class AnswerOptions(Options):
 
     Args:
         max_new_tokens: length limit of answers, in tokens.
-        stop_tokens: tokens besides EOS that end an answer, as they stand in the tokenizer's vocabulary; null takes those of the
-            model that the stage starts from, if it is an export.
+        stop_tokens: tokens besides EOS that end an answer, spelt as in the tokenizer's vocabulary; null takes those of
+            the model that the stage starts from, if it is an export of kochat.
     """
 
     max_new_tokens: int = count(128, "leaves no answer; give 1 or more")
@@ -28,7 +28,7 @@ class AdamWOptions(Options):
     Args:
         learning_rate: AdamW's peak rate.
         weight_decay: decoupled weight decay.
-        warmup: share of the run that the rate rises over.
+        warmup: share of the run, 0 to 1, during which the rate rises.
     """
 
     learning_rate: float = weight(5e-5)

@@ -1,4 +1,4 @@
-"""Find the models that a stage starts from, and say whether it trains or is loaded trained."""
+"""Find the models that a stage starts from."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from kochat.runs import RunSpace
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where a stage's models come from in this process.
+    """The models that a stage starts from.
 
     Args:
         space: the folder of runs and the study, in which run names are looked up.
-        trained: the finished export that ``test``, ``validate`` and ``predict`` load; None where the stage is to be trained.
+        trained: the finished export that ``test``, ``validate`` and ``predict`` load; None in training.
     """
 
     space: RunSpace = field(default_factory=RunSpace)
@@ -26,18 +26,18 @@ class Inputs:
         """Return the local folder of a model: a directory, a run's export, or a hub id, which is fetched.
 
         Raises:
-            UserError: naming ``field`` and the remedy, when there is no such folder, run or hub model.
+            UserError: no such folder, run or hub model exists; the message names ``field`` and the remedy.
         """
         source = self.space.require_source(field, value)
         return source.directory if source.directory is not None else fetch_model(field, value)
 
 
 def base_name(folder: Path, given: str) -> str:
-    """Return what an export names as its base: an adapter's own base, else where the whole model came from.
+    """Return the base that an export records: the base of an adapter, else the folder or hub id of the whole model.
 
     Args:
         folder: the local folder of the model that was started from.
-        given: how the config named it; a hub id is kept, since it means the same elsewhere.
+        given: its name in the config; a hub id is kept as it is, since it is valid on other machines too.
     """
     if is_adapter(folder):
         return adapter_base(folder)

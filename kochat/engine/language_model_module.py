@@ -20,9 +20,9 @@ class LanguageModelModule(StageModule):
     """Train the role ``policy`` to predict a batch's target tokens.
 
     Args:
-        answers: how it answers prompts.
-        adamw: how it is optimised.
-        unpad: run the model on real tokens alone, and on prefixes that rows share once; see `UnpaddedRows`.
+        answers: options of answering.
+        adamw: options of the optimizer.
+        unpad: run the model without padding, and only once on a prefix that rows share; see `UnpaddedRows`.
     """
 
     def __init__(self, answers: AnswerOptions, adamw: AdamWOptions, *, unpad: bool) -> None:
@@ -34,17 +34,17 @@ class LanguageModelModule(StageModule):
         self._unpad = unpad
 
     def longest_rows(self) -> dict[str, int]:
-        """Return the longest training row, and the longest prompt with its answer."""
+        """Return the lengths, in tokens, of the longest training row and of the longest prompt with its answer."""
         return super().longest_rows() | self.row_lengths.with_answer(self._max_new_tokens)
 
     def loss(self, batch: TextBatch, num_tokens: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute the mean negative log-likelihood of a batch's target tokens.
 
-        Logits are made at the positions before targets alone.
+        Logits are computed only at the positions before target tokens.
 
         Args:
             batch: texts.
-            num_tokens: what the sum is divided by; None takes the batch's own number of targets.
+            num_tokens: divisor of the sum; None takes the number of target tokens of the batch.
 
         Returns:
             The loss in nats per token, shape: (), and the number of target tokens, shape: ().
@@ -56,7 +56,7 @@ class LanguageModelModule(StageModule):
         return -logprobs.sum() / (count.clamp(min=1) if num_tokens is None else num_tokens), count
 
     def training_step(self, batch: TextBatch, batch_idx: int) -> torch.Tensor:
-        """Return the loss of one batch, in the end averaged over the target tokens of all ranks and accumulated batches."""
+        """Return the loss of one batch, scaled so that the gradient is that of the mean over all target tokens of all ranks and batches."""
         self.tokens_read += batch.lengths.sum()
         share = count_share(self.trainer, batch.targets)
         divisor = self.window.divisor(share)
@@ -66,15 +66,15 @@ class LanguageModelModule(StageModule):
         return loss
 
     def validation_step(self, batch: TextBatch, batch_idx: int) -> None:
-        """Log the held-out loss, each token counted once."""
+        """Log the held-out loss, averaged over tokens."""
         loss, count = self.loss(batch)
         self.log(f"{self.stage.name}/val_loss", loss, prog_bar=True, sync_dist=True, batch_size=int(count))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Make the gradients of accumulated batches those of the mean over all their tokens, before they are clipped."""
+        """Rescale accumulated gradients to the mean over all their tokens, before clipping."""
         self.window.close(self.trainable_parameters(), self.trainer.accumulate_grad_batches)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW over what is trainable, with its schedule."""
+        """Return AdamW over the trainable parameters, with its schedule."""
         groups = [{"params": self.trainable_parameters(), "lr": self._adamw.learning_rate}]
         return scheduled_adamw(self.trainer, groups, self._adamw)

@@ -1,4 +1,4 @@
-"""Say what a stage's roles hold in memory, before training."""
+"""Report the memory of a stage's models before training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kochat.nn.roles import Role
 
 
 def say_memory(trainer: L.Trainer, name: str, roles: Sequence[Role]) -> None:
-    """Print the table of `memory_table` on stderr, and keep it in TensorBoard as the text ``name``."""
+    """Print `memory_table` on stderr (bytes in MiB), and write it to TensorBoard as the text ``name``."""
     table = memory_table(roles)
     if trainer.is_global_zero:
         sys.stderr.write(f"kochat: models in memory\n{table}\n")

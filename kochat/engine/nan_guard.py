@@ -1,6 +1,6 @@
-"""Stop a run whose loss or weights are no longer finite, before such weights are saved.
+"""Stop a run whose loss or weights are NaN or infinite, before such weights are saved.
 
-Lightning saves NaN weights without a word, and a run that resumes from them, or a later stage that loads them, is lost.
+Lightning saves NaN weights without a warning. A run that resumes from them, or a later stage that loads them, is useless.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ class NonFiniteError(RunError):
 class NaNGuard(Callback):
     """Stop the run with a :class:`NonFiniteError` when the loss or a trained parameter is NaN or infinite.
 
-    The loss of every step is watched on its device, and looked at together with the parameters every n steps, before every
-    validation's and epoch's end and before every full checkpoint is written, so that the device need not be waited for at
-    each step. All ranks stop together.
+    The loss of every step is checked on its device, without waiting for the device. The result is read, and the
+    parameters are checked, every n steps, at the end of each validation and epoch, and before each full checkpoint. All
+    ranks stop together.
 
     Args:
-        every_n_steps: Batches between two looks. Checkpoints of weights alone that are saved by step count (ModelCheckpoint
-            with save_weights_only and every_n_train_steps) are covered where this divides their interval.
+        every_n_steps: Batches between two checks. Weights-only checkpoints that are saved by step count
+            (ModelCheckpoint with save_weights_only and every_n_train_steps) are protected only if this number divides
+            their interval.
     """
 
     def __init__(self, every_n_steps: int = 20) -> None:
@@ -43,7 +44,7 @@ class NaNGuard(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the first batch whose loss is not finite; look every n batches."""
+        """Remember the first batch whose loss is not finite; check every n batches."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, Tensor) and self._bad_batch is not None:
             first_bad = ~loss.detach().isfinite().all() & (self._bad_batch < 0)
@@ -52,23 +53,23 @@ class NaNGuard(Callback):
             self.check(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look before the checkpoint of this validation."""
+        """Check before the checkpoint of this validation."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.check(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look before the checkpoint of this epoch, and before the run ends."""
+        """Check before the checkpoint of this epoch, and before the run ends."""
         self.check(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Look before a checkpoint is written."""
+        """Check before a checkpoint is written."""
         self.check(trainer, pl_module)
 
     def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Raise where this or another rank has seen a loss or holds a weight that is not finite.
+        """Raise an error if the loss or a weight is not finite on any rank; every rank must call this.
 
         Raises:
-            NonFiniteError: With what was found, the last good checkpoint and what to try.
+            NonFiniteError: A loss or weight is not finite; the message names it, the last good checkpoint and a remedy.
         """
         found = self._loss_found() or self._weights_found(pl_module)
         if trainer.strategy.reduce_boolean_decision(found is None, all=True):
@@ -90,12 +91,12 @@ class NaNGuard(Callback):
         trained = [(name, parameter) for name, parameter in pl_module.named_parameters() if parameter.requires_grad]
         if not trained:
             return None
-        # One tensor of flags, so that the device is waited for once and not at every parameter.
+        # One tensor of flags: the device is read once, not once per parameter.
         finite = torch.stack([parameter.detach().isfinite().all() for _, parameter in trained]).tolist()
         bad = [name for (name, _), good in zip(trained, finite, strict=True) if not good]
         return f"{len(bad)} of {len(trained)} trained parameters are NaN or infinite, {bad[0]} first" if bad else None
 
 
 def _newest_path(checkpoint_callback: Any) -> str:
-    """Return the path that a checkpoint callback wrote last, or an empty string."""
+    """Return the path of the last checkpoint that a callback wrote, or an empty string."""
     return getattr(checkpoint_callback, "last_model_path", "") or getattr(checkpoint_callback, "best_model_path", "")

@@ -1,4 +1,4 @@
-"""Optimizers and their schedules: AdamW, and Muon beside it for models that are trained from scratch."""
+"""Optimizers and their schedules: AdamW, and Muon with AdamW for models that are trained from scratch."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ def adamw(parameters: list[Any], weight_decay: float, *, fused: bool = True, **o
     Args:
         parameters: parameters or groups of them.
         weight_decay: decoupled weight decay.
-        fused: read and write each number once; on the CPU a step takes a sixth of the time of ``foreach``, which False gives. A fused
-            one unscales fp16 gradients itself, after they were clipped, and Lightning refuses to clip for it under mixed precision.
-        options: more of AdamW's.
+        fused: use torch's fused kernel, whose step takes a sixth of the time of ``foreach`` on the CPU; False uses
+            ``foreach``. The fused kernel unscales fp16 gradients itself, after clipping, so Lightning refuses to clip
+            for it under mixed precision.
+        options: further arguments of AdamW.
     """
     options = {"fused" if fused else "foreach": True} | options
     return torch.optim.AdamW(parameters, weight_decay=weight_decay, betas=(0.9, 0.95), **options)
@@ -36,19 +37,19 @@ def adamw(parameters: list[Any], weight_decay: float, *, fused: bool = True, **o
 def scheduled_adamw(
     trainer: L.Trainer, groups: list[dict[str, Any]], options: AdamWOptions
 ) -> OptimizerLRSchedulerConfig:
-    """Build AdamW with linear warm-up and cosine decay over the run's steps, for Lightning to step.
+    """Build AdamW with linear warm-up and cosine decay over the run's steps.
 
     Args:
-        trainer: whose precision and length decide.
+        trainer: its precision decides whether AdamW is fused, its length the schedule.
         groups: parameter groups, each with its own peak rate ``lr``.
-        options: weight decay and warm-up; the groups' rates stand.
+        options: weight decay and warm-up; its learning rate is not used.
     """
     fused = "mixed" not in str(trainer.precision)
     return scheduled(trainer, adamw(groups, options.weight_decay, fused=fused), options.warmup)
 
 
 def scheduled(trainer: L.Trainer, optimizer: torch.optim.Optimizer, warmup: float) -> OptimizerLRSchedulerConfig:
-    """Give an optimizer linear warm-up over the share ``warmup`` of the run's steps, then cosine decay to a tenth."""
+    """Give an optimizer linear warm-up over the share ``warmup`` (0 to 1) of the steps, then cosine decay to a tenth."""
     total = max(1, planned_steps(trainer))
     schedule = get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
         optimizer, num_warmup_steps=max(1, round(warmup * total)), num_training_steps=total, min_lr_rate=LAST_RATE
@@ -60,7 +61,7 @@ def planned_steps(trainer: L.Trainer) -> int:
     """Return how many optimizer steps the run will take.
 
     Raises:
-        UserError: when only time bounds it: a schedule needs to know its end.
+        UserError: the run has no limit of steps or epochs, so a schedule cannot know its end.
     """
     steps = trainer.estimated_stepping_batches
     if math.isinf(steps):
@@ -73,9 +74,10 @@ def planned_steps(trainer: L.Trainer) -> int:
 class MuonWithAdamW(torch.optim.Optimizer):
     """Step `torch.optim.Muon` on hidden matrices and AdamW on embeddings, biases and norms.
 
-    Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) orthogonalises each matrix's momentum. On the embedded
-    world's corpus 400 steps of it reach a loss that AdamW needs several times as many for, which is what makes a small base
-    within a minute or two possible. Lightning steps one optimizer a module automatically, hence one object for both.
+    Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) orthogonalises each matrix's momentum. On the
+    embedded world's corpus, AdamW needs several times as many steps to reach the loss that Muon reaches in 400. This
+    allows a small base to be trained in a minute or two. Lightning's automatic optimisation steps only one optimizer
+    per module, so this class contains both.
 
     Args:
         named_parameters: names and parameters of a whole transformer.
@@ -100,7 +102,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         ]
         super().__init__(list(chain.from_iterable(part.param_groups for part in self.parts)), {})
         for part, group in zip(self.parts, self.param_groups, strict=True):
-            part.param_groups = [group]  # shared, so that a schedule on this optimizer reaches its parts
+            part.param_groups = [group]  # shared, so that a schedule changes the rates of both parts
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -118,12 +120,12 @@ class MuonWithAdamW(torch.optim.Optimizer):
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what `state_dict` gave."""
+        """Load the result of `state_dict`."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = list(chain.from_iterable(part.param_groups for part in self.parts))
 
 
 def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
-    """Tell whether a parameter is a matrix inside a transformer block, neither an embedding nor an output head."""
+    """Tell whether a parameter is a matrix inside a transformer block, not an embedding or an output head."""
     return parameter.dim() == 2 and (".h." in name or ".layers." in name)

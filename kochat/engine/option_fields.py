@@ -1,7 +1,7 @@
-"""Option dataclasses: each field says its default and its range, and one check holds them all.
+"""Option dataclasses: each field states its default and its range, and one check covers all fields.
 
-A stage's options are a keyword-only dataclass that inherits `Options`. jsonargparse reads it for the command line, its docstring for
-``--help``. Adding an option is one field and one line of the docstring.
+A stage's options are a keyword-only dataclass that inherits `Options`. jsonargparse makes the command line from its
+fields and ``--help`` from its docstring. Adding an option is one field and one line of the docstring.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from kochat.errors import UserError
 
 @dataclass
 class Options:
-    """Base of all option dataclasses: refuses values out of their range when it is made."""
+    """Base of all option dataclasses; the constructor refuses values out of their range."""
 
     def __post_init__(self) -> None:
-        """Check every field, then what fields mean together."""
+        """Check every field, then combinations of fields."""
         for each in fields(self):
             value, fits = getattr(self, each.name), each.metadata.get("fits")
             if fits is not None and value is not None and not fits(value):
@@ -27,10 +27,10 @@ class Options:
         self.check()
 
     def check(self) -> None:
-        """Refuse values that do not go together; extend it with ``super().check()``.
+        """Refuse combinations of values that do not fit together; a subclass calls ``super().check()`` first.
 
         Raises:
-            UserError: naming the fields and what to give.
+            UserError: a combination is wrong; the message names the fields and the values to give.
         """
 
     @classmethod
@@ -44,27 +44,27 @@ def _checked(default: Any, fits: Callable[[Any], bool], remedy: str) -> Any:
 
 
 def count(default: int | None, remedy: str = "is too small; give 1 or more") -> Any:
-    """Make a field of a whole number from 1; None is let through."""
+    """Make a field for a whole number, 1 or more; None is allowed."""
     return _checked(default, lambda value: value >= 1, remedy)
 
 
 def weight(default: float | None) -> Any:
-    """Make a field of a weight or a rate: finite, 0 or more; None is let through."""
+    """Make a field for a weight or a rate: finite, 0 or more; None is allowed."""
     return _checked(default, lambda value: 0 <= value < math.inf, "is no such weight or rate; give 0 or more")
 
 
 def positive(default: float | None) -> Any:
-    """Make a field of a number above 0; infinity is let through."""
+    """Make a field for a number above 0; infinity is allowed."""
     return _checked(default, lambda value: value > 0, "leaves nothing; give a number above 0")
 
 
 def share(default: float) -> Any:
-    """Make a field of a share, 0 to 1."""
+    """Make a field for a share, 0 to 1."""
     return _checked(default, lambda value: 0 <= value <= 1, "is no share; give 0 to 1")
 
 
 def target(default: float | None = None) -> Any:
-    """Make a field of a quantity in nats to come to: finite, above 0; None means none."""
+    """Make a field for a target in nats: finite, above 0; None means no target."""
     return _checked(
         default,
         lambda value: 0 < value < math.inf,

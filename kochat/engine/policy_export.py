@@ -10,11 +10,11 @@ from kochat.nn.exports import export_info, write_export
 
 
 def write_policy(module: StageModule, field: str, given: str, folder: Path) -> None:
-    """Write the role ``policy``: one adapter on the original base, or a whole causal LM, with tokenizer and stop tokens.
+    """Write the role ``policy`` with tokenizer and stop tokens: one adapter on the original base, or a whole causal LM.
 
     Args:
         module: the stage.
-        field: the config's field of the model that the policy started from.
+        field: the config field that names the model which the policy started from.
         given: that field's value.
         folder: the new folder.
     """

@@ -1,4 +1,4 @@
-"""What a run was made with, for its ``done.json`` and the study's report."""
+"""Describe the environment of a run, for its ``done.json`` and the study's report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import transformers
 
 
 def environment() -> dict[str, Any]:
-    """Describe what a run was made with: versions, processor threads, device."""
+    """Describe the environment of a run: versions, processor threads, device."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {
         "python": platform.python_version(),

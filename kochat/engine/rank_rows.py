@@ -11,10 +11,11 @@ Row = dict[str, Any]
 
 
 def gather_rows(rows: list[Row]) -> list[Row]:
-    """Gather the rows of all ranks, in the data's order, the first of each id.
+    """Gather the rows of all ranks in the order of the data; of several rows with one id only the first is kept.
 
-    Ranks take turns in a sampler's order, so taking one row of each in turn restores it; rows that a sampler repeats to
-    fill the last batch fall away by id. Every rank must call this, and each gets the same list.
+    A distributed sampler gives rows to the ranks in turn, so taking one row of each rank in turn restores the order.
+    The sampler repeats rows to fill the last batch; these have an id that is already there. Every rank must call this,
+    and each gets the same list.
     """
     shards = [rows]
     if dist.is_available() and dist.is_initialized():

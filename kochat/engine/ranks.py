@@ -1,4 +1,4 @@
-"""Sums over the ranks of a distributed run; every rank must call these alike."""
+"""Sums over the ranks of a distributed run; every rank must call these functions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def sum_over_ranks(trainer: L.Trainer, x: torch.Tensor) -> torch.Tensor:
 
 
 def count_share(trainer: L.Trainer, mask: torch.Tensor) -> torch.Tensor:
-    """Return the global count of ``mask`` (bool, any shape) divided by the number of ranks, at least 1 over it; shape: ().
+    """Return the number of True values of ``mask`` (any shape) over all ranks, at least 1, divided by the number of ranks; shape: ().
 
-    DDP averages gradients over ranks. A loss that is divided by this number has the gradient of the mean over all tokens of all
-    ranks, not that of a mean of means.
+    DDP averages gradients over ranks. Divide a summed loss by this number, and the gradient is that of the mean over
+    all tokens of all ranks, not that of a mean of means.
     """
     return sum_over_ranks(trainer, mask.sum()).clamp(min=1) / trainer.world_size
 
@@ -31,5 +31,5 @@ def masked_moments(trainer: L.Trainer, x: torch.Tensor, mask: torch.Tensor) -> t
 
 
 def rank_generator(device: torch.device, rank: int) -> torch.Generator:
-    """Return a random state on ``device`` that follows from torch's seed and differs from rank to rank."""
+    """Return a random generator on ``device``, seeded by torch's seed and the rank, so that each rank has its own."""
     return torch.Generator(device).manual_seed(torch.initial_seed() % 2**31 + rank)

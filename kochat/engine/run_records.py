@@ -1,4 +1,4 @@
-"""What a run was made from, and what it made: its fingerprint and its ``done.json``."""
+"""Describe a run: the fingerprint of its inputs and the record of its results (``done.json``)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from kochat.engine.provenance import environment
 from kochat.engine.stage_module import StageModule
 from kochat.runs import DONE_FILE, RunSpace, read_done
 
-# What says where a run is kept and how it is started, not what it is.
+# Keys that say where a run is stored and how it is started; its result does not depend on them.
 _NO_PART_OF_A_RUN = ("config", "study", "logs_dir", "skip_finished", "ckpt_path", "verbose")
 
 
 def fingerprint(
     subcommand: str, config: Mapping[str, Any], module: StageModule, data: StageDataModule, space: RunSpace
 ) -> str:
-    """Digest everything that a run's result follows from: its config, its data files, and the runs that it starts from.
+    """Digest all inputs of a run: its config, its data files, and the runs that it starts from.
 
     Args:
         subcommand: fit or test.
@@ -42,20 +42,20 @@ def fingerprint(
 
 
 def _source_fingerprint(value: str, space: RunSpace) -> str:
-    """Return a model input's own fingerprint where it is a run, else its name."""
+    """Return the fingerprint of a model input if it is a run, else its name."""
     source = space.find_source(value)
     run = source.directory.parent if source and source.directory else None
     return str(read_done(run).get("fingerprint")) if run and (run / DONE_FILE).is_file() else value
 
 
 def run_record(trainer: L.Trainer, module: StageModule, metrics: Mapping[str, Any], tokens: int) -> dict[str, Any]:
-    """Describe what a run made, for its ``done.json``.
+    """Describe the results of a run, for its ``done.json``.
 
     Args:
-        trainer: with the run's last step.
+        trainer: the Trainer after the last step.
         module: the stage.
         metrics: the last value of each metric.
-        tokens: real tokens that were trained on, over all ranks.
+        tokens: number of real tokens trained on, over all ranks.
     """
     parameters = list(module.parameters())
     return {

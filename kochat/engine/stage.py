@@ -1,9 +1,9 @@
-"""What a stage is and can do, said by the stage itself.
+"""Describe a stage: its name, its package and what it can do.
 
-A stage is a folder: a package with ``module.py``, its LightningModule, whose class attribute ``stage`` is the `Stage`; often
-``data.py`` and
-``options.py``; and for the study's report ``report.py`` and the words ``ko.yaml`` and ``en.yaml``. The folder may stand in kochat or in
-anybody's package: a config names the module by its class path, and everything else is found from there.
+A stage is a folder, that is, a Python package. Its ``module.py`` has the LightningModule, whose class attribute
+``stage`` is the `Stage`. It may have ``data.py`` and ``options.py``, and for the report ``report.py``, ``ko.yaml`` and
+``en.yaml``. The folder may be part of kochat or of another package: a config names the module by its class path, and
+kochat finds the other files from there.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage's name, home and abilities.
+    """A stage's name, package and abilities.
 
     Args:
-        name: what ``done.json`` calls it, and the prefix of its metrics (``sft/train_loss``).
-        package: the package that is its folder, such as ``kochat.stages.sft``.
-        trains: ``fit`` makes a model; False where only the model at hand is evaluated, by ``test``.
-        answers: its model answers prompts: ``test`` writes samples.jsonl, and ``predict`` works.
-        compared: its answers stand beside those of other stages in a report.
-        per_seed: a study's seeds multiply its runs; False where all seeds share one.
+        name: its name in ``done.json``, and the prefix of its metrics (``sft/train_loss``).
+        package: the name of its package, such as ``kochat.stages.sft``.
+        trains: ``fit`` trains a model; False if the stage only evaluates an existing model, by ``test``.
+        answers: its model answers prompts, so ``test`` writes samples.jsonl and ``predict`` works.
+        compared: a report compares its answers with those of other stages.
+        per_seed: a study repeats its runs for every seed; False if all seeds share one run.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The base of all stages: the hooks that the command line and Lightning call.
 
-What a stage does stands in the stage. What several stages need is in objects and functions that they use: `Answering`, `TokenWindow`,
-`count_share`, `scheduled_adamw`, `Inputs`.
+Code of one stage is in the folder of that stage. Code that several stages need is in objects and functions that they
+use: `Answering`, `TokenWindow`, `count_share`, `scheduled_adamw`, `Inputs`.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from kochat.nn.tokenizers import check_tokenizer, load_tokenizer
 class StageModule(L.LightningModule):
     """Base of all stages.
 
-    A stage loads nothing when it is constructed: `sources` names its inputs, so that missing ones are listed before any weight is
-    touched, `connect` joins it with its data, and `configure_model` loads the weights. A stage defines these three where the
-    base's do not serve, Lightning's steps, and `export`.
+    The constructor loads nothing. `sources` names the inputs, so that missing ones are reported before any weight is
+    loaded; `connect` joins the stage with its data; `configure_model` loads the weights. A stage defines `sources`,
+    `configure_model`, Lightning's steps and `export`; it may override `connect`.
 
     Attributes:
-        stage: what the stage is called and can do.
-        inputs: where its models come from; the command line sets it, and without it run names are looked up in lightning_logs/.
-        answering: how it answers prompts; None in a stage that does not (`Stage.answers`).
-        row_lengths: how long the data's rows may be, in tokens, once `connect` was called.
-        tokens_read: real tokens that this rank has trained on, each as often as it was read.
+        stage: its name and abilities.
+        inputs: where its models come from; the command line sets it. The default looks run names up in lightning_logs/.
+        answering: how it answers prompts; None in a stage that answers none (`Stage.answers`).
+        row_lengths: maximum lengths of the data's rows, in tokens; set by `connect`.
+        tokens_read: number of real tokens that this rank has trained on; a token read twice counts twice.
     """
 
     stage: ClassVar[Stage]
@@ -49,7 +49,7 @@ class StageModule(L.LightningModule):
         super().__init__()
         self.inputs = Inputs()
         self.row_lengths = RowLengths()
-        self.tokens_read: int | torch.Tensor = 0  # a tensor once it counts, so that no step waits for the device
+        self.tokens_read: int | torch.Tensor = 0  # a tensor during training, so that no step waits for the device
         self.answering: Answering | None = None
         self._tokenizer: PreTrainedTokenizerFast | None = None
         self._roles: dict[str, Role] = {}
@@ -62,7 +62,7 @@ class StageModule(L.LightningModule):
         raise NotImplementedError
 
     def start_folder(self) -> Path | None:
-        """Return the folder that tokenizer and stop tokens come from: the trained export, else the first input's; None without any."""
+        """Return the folder of the tokenizer and stop tokens: the trained export, else the first input, else None."""
         if self.inputs.trained is not None:
             return self.inputs.trained
         return next((self.inputs.folder(field, value) for field, value in self.sources().items()), None)
@@ -78,14 +78,14 @@ class StageModule(L.LightningModule):
         return self._tokenizer
 
     def connect(self, data: TokenisedData) -> None:
-        """Join the stage with its data, before a Trainer runs: the data gets the tokenizer, the stage learns how long rows may be."""
+        """Join the stage with its data before a Trainer runs: give the data the tokenizer, and take the row lengths from the data."""
         data.connect(self.tokenizer)
         self.row_lengths = data.row_lengths
 
     # Models
 
     def adopt(self, role: Role) -> Role:
-        """Register a role's modules with Lightning (each shared host once) and check that its tokenizer fits."""
+        """Register a role's modules with Lightning (a shared host only once) and check that the tokenizer fits it."""
         self._roles[role.name] = role
         if not any(module is role.host for module in self.children()):
             self.add_module(f"{role.name}_host", role.host)
@@ -100,7 +100,7 @@ class StageModule(L.LightningModule):
         return self._roles[name]
 
     def load_trained(self, name: str, *, value: bool = False) -> bool:
-        """Load a role from the finished export that `test`, `validate` or `predict` asks for; tell whether there was one."""
+        """Load a role from the finished export, in `test`, `validate` and `predict`; return False in training, where there is none."""
         if self.inputs.trained is None:
             return False
         self.adopt(HostPool().load(name, self.inputs.trained, value=value))
@@ -109,41 +109,41 @@ class StageModule(L.LightningModule):
 
     @property
     def configured(self) -> bool:
-        """Whether `configure_model` has loaded the roles: Lightning calls it again at each fit and test."""
+        """Whether `configure_model` has loaded the roles already; Lightning calls it at every fit and test."""
         return bool(self._roles)
 
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
-        """List the parameters that are trained."""
+        """List the trained parameters."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def longest_rows(self) -> dict[str, int]:
-        """Return the longest rows that the data's settings allow, in tokens, by the fields that decide them."""
+        """Return the longest rows that the data's settings allow: config field -> tokens."""
         longest = self.row_lengths.row
         return {} if longest is None else {"data.max_length": longest}
 
     def export(self, folder: Path) -> None:
-        """Write what this stage has trained as a Hugging Face folder."""
+        """Write the trained model as a Hugging Face folder."""
         raise NotImplementedError
 
     @property
     def validated(self) -> bool:
-        """Whether what `export` writes of a validation was measured on the weights as they are; True where it writes nothing of one."""
+        """Whether the validation results that `export` writes belong to the current weights; True if it writes none."""
         return True
 
-    # Answers, in a stage that gives any
+    # Answers
 
     def answer(self, batch: PromptBatch) -> list[str]:
         """Answer a prompt batch greedily."""
         return self.answered(batch).answers
 
     def answered(self, batch: PromptBatch) -> AnsweredBatch:
-        """Answer a prompt batch, and keep its texts beside the answers."""
+        """Answer a prompt batch greedily; return the answers together with the prompts and references."""
         if self.answering is None:
             raise UserError(f"{type(self).__name__} answers no prompts; leave AnswerEvaluation and predict out")
         return self.answering.answered(batch)
 
     def test_step(self, batch: Any, batch_idx: int) -> Any:
-        """Answer a batch of test prompts: an `AnsweredBatch`, which `AnswerEvaluation` scores and writes."""
+        """Answer a batch of test prompts; `AnswerEvaluation` scores and writes the returned `AnsweredBatch`."""
         return self.answered(batch)
 
     def predict_step(self, batch: PromptBatch, batch_idx: int) -> AnsweredBatch:
@@ -153,7 +153,7 @@ class StageModule(L.LightningModule):
     # Lightning's hooks
 
     def setup(self, stage: str) -> None:
-        """Refuse another precision than that of a fit before: frozen weights were cast for it."""
+        """Refuse a precision that differs from that of an earlier fit, which cast the frozen weights."""
         now = str(self.trainer.precision)
         if self._cast_for in AUTOCAST and now != self._cast_for:
             raise UserError(
@@ -161,7 +161,7 @@ class StageModule(L.LightningModule):
             )
 
     def on_fit_start(self) -> None:
-        """Stop where the longest row would not fit a model's positions, cast frozen weights to the precision, say what is in memory."""
+        """Check that the longest row fits each model's positions, cast frozen weights to the precision, and report memory."""
         for field, length in self.longest_rows().items():
             for role in self._roles.values():
                 room = getattr(backbone_of(role.host).config, "max_position_embeddings", None)
@@ -176,22 +176,22 @@ class StageModule(L.LightningModule):
             say_memory(self.trainer, f"{self.stage.name}/memory", list(self._roles.values()))
 
     def all_tokens_read(self) -> int:
-        """Return the real tokens that all ranks have trained on; every rank must ask."""
+        """Return the number of real tokens that all ranks have trained on; every rank must call this."""
         own = torch.as_tensor(self.tokens_read, device=self.trainer.strategy.root_device)
         return int(self.trainer.strategy.reduce(own, reduce_op="sum"))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what is trained alone (frozen parts are loaded from their sources again), and the count of tokens."""
+        """Keep only the trained weights (frozen ones are loaded from their sources again), and the count of tokens."""
         names = trained_names(self)
         checkpoint["state_dict"] = {key: value for key, value in checkpoint["state_dict"].items() if key in names}
         checkpoint["tokens_read"] = self.all_tokens_read()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting tokens, on the first rank."""
+        """Restore the count of tokens, on the first rank."""
         self.tokens_read = checkpoint.get("tokens_read", 0) if self.global_rank == 0 else 0
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:  # noqa: FBT001, FBT002 - torch's
-        """Load a checkpoint of what is trained; refuse it when a single key is missing or strange."""
+        """Load a checkpoint of the trained weights; refuse it if a key is missing or unexpected."""
         if strict:
             check_keys(self, state_dict)
         return super().load_state_dict(state_dict, strict=False, assign=assign)

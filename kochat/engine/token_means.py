@@ -1,4 +1,4 @@
-"""Gradient accumulation whose gradient is that of one large batch: the mean over all tokens, not a mean of means."""
+"""Gradient accumulation with the gradient of one large batch: the mean over all tokens, not a mean of means."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 class TokenWindow:
     """The batches between two optimizer steps under ``Trainer(accumulate_grad_batches=k)``.
 
-    Lightning divides the loss of each batch by k. A batch's own mean would then weigh the tokens of short batches more, and the
-    last window of an epoch, which may hold fewer than k batches, less. So every batch's sum is divided by one number, the first
-    batch's count, and the gradient is put right when all counts are known. With one batch a window nothing is changed.
+    Lightning divides the loss of each batch by k. If each loss were the mean of its batch, tokens of short batches
+    would weigh more. Tokens in the last window of an epoch would weigh less, if it has fewer than k batches. So the sum
+    of each batch is divided by the same number, the token count of the first batch, and `close` rescales the gradient
+    when all counts are known. With one batch per window nothing changes.
     """
 
     def __init__(self) -> None:
@@ -21,7 +22,7 @@ class TokenWindow:
         self._batches = 0
 
     def divisor(self, share: torch.Tensor) -> torch.Tensor:
-        """Add a batch of ``share`` tokens (see `kochat.engine.ranks.count_share`); return what its summed loss is divided by."""
+        """Add a batch of ``share`` tokens (see `kochat.engine.ranks.count_share`), shape: (); return the divisor of its summed loss."""
         if self._first is None or self._total is None:
             self._first, self._total = share, torch.zeros_like(share)
         self._total = self._total + share
@@ -32,7 +33,7 @@ class TokenWindow:
         """Scale the gradients to the mean over the window's tokens and begin a new window.
 
         Args:
-            parameters: what is trained.
+            parameters: the trained parameters.
             accumulated: k, by which Lightning has divided each loss.
         """
         first, total, batches = self._first, self._total, self._batches

@@ -1,4 +1,4 @@
-"""Which weights of a module are trained: what its checkpoints hold."""
+"""Find the trained weights of a module, which its checkpoints hold."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from kochat.errors import UserError
 
 
 def trained_names(module: nn.Module) -> set[str]:
-    """Return the names of the parameters that are trained, every name of a shared one."""
+    """Return the names of the trained parameters; a shared parameter has several names."""
     return {name for name, parameter in module.named_parameters(remove_duplicate=False) if parameter.requires_grad}
 
 
 def check_keys(module: nn.Module, keys: Collection[str]) -> None:
-    """Refuse a checkpoint whose keys are not exactly those of what is trained.
+    """Refuse a checkpoint whose keys are not exactly those of the trained parameters.
 
     Raises:
-        UserError: saying how many keys differ, and the first.
+        UserError: keys differ; the message says how many, and names the first.
     """
     odd = sorted(trained_names(module) ^ set(keys))
     if odd:

@@ -1,4 +1,4 @@
-"""Pure functions, tensors in and tensors out: masking, log-probabilities, KL, advantages and losses."""
+"""Pure functions of tensors: masking, log-probabilities, KL, advantages and losses."""
 
 from kochat.functional.advantages import gae, shaped_rewards
 from kochat.functional.blockwise_logprobs import linear_logprobs, linear_logprobs_and_entropy

@@ -1,4 +1,4 @@
-"""From a sequence's score to per-token rewards, advantages and returns."""
+"""Compute per-token rewards, advantages and returns from a sequence's score."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from kochat.functional.masking import zero_masked
 
 
 def shaped_rewards(scores: Tensor, kl: Tensor, mask: Tensor, kl_coef: float | Tensor) -> Tensor:
-    """Charge every token its KL, and pay the sequence's score on its last token.
+    """Compute per-token rewards: a KL penalty at every token, and the sequence's score at the last token.
 
-    r_t = -kl_coef * kl_t + [t = T] * score, so that a row sums to score - kl_coef * sum_t kl_t
+    r_t = -kl_coef * kl_t + [t = T] * score, so the sum of a row is score - kl_coef * sum_t kl_t
     (Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences", eq. 2).
 
     Args:
@@ -32,15 +32,16 @@ def shaped_rewards(scores: Tensor, kl: Tensor, mask: Tensor, kl_coef: float | Te
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
     """Compute generalised advantage estimates and the critic's targets.
 
-    delta_t = r_t + gamma * V_{t+1} - V_t and A_t = delta_t + gamma * lam * A_{t+1}, backwards from the last token,
-    after which V and A are 0: an episode ends with its response, cut off or not, and nothing is bootstrapped. The
+    delta_t = r_t + gamma * V_{t+1} - V_t and A_t = delta_t + gamma * lam * A_{t+1}, computed backwards from the last
+    token. After it V and A are 0: an episode ends with its response, also if that was cut off, and nothing is
+    bootstrapped. The
     returns are R_t = A_t + V_t (Schulman et al. 2016, "High-Dimensional Continuous Control Using Generalized Advantage
     Estimation", eq. 16; arXiv:1506.02438).
 
     Args:
         rewards: r_t, shape: (b, t).
         values: V_t of the state before token t is emitted, shape: (b, t).
-        mask: True on generated tokens; masked slots are stepped over, wherever they stand, shape: (b, t).
+        mask: True on generated tokens; masked slots are skipped, wherever they are, shape: (b, t).
         gamma: Discount per token, 0..1.
         lam: Trace decay, 0 (one-step, low variance) to 1 (Monte Carlo, unbiased).
 

@@ -1,9 +1,9 @@
-"""Log-probabilities of tokens straight from hidden states: the logits of all tokens never exist at once.
+"""Compute log-probabilities of tokens from hidden states, without the logits of all tokens in memory at once.
 
-The derivative of log p(v) by the state h is known when p is: W_v - sum_u p(u) W_u (Bishop 2006, Pattern Recognition and Machine
-Learning, eq. 4.109, has the softmax's). Under a frozen output embedding it is made in the forward pass, a block of rows at a
-time, and of the (n, vocab) logits nothing is kept. Liger Kernel (Hsu et al. 2024, arXiv:2410.10989) does so for the cross
-entropy.
+The derivative of log p(v) with respect to the state h follows from p: W_v - sum_u p(u) W_u (see Bishop 2006, Pattern
+Recognition and Machine Learning, eq. 4.109, for the softmax). If the output embedding is frozen, the forward pass
+computes this derivative too, for a block of rows at a time, and keeps none of the (n, vocab) logits. Liger Kernel (Hsu
+et al. 2024, arXiv:2410.10989) does the same for the cross entropy.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-ROWS = 256  # logits exist for so many tokens at once; fewer make the product with the embedding slow
+ROWS = 256  # tokens per block; smaller blocks make the product with the embedding slow
 
 
 def linear_logprobs(hidden: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
-    """Return log p(id) = z[id] - logsumexp(z) with z = weight @ hidden, differentiable once in ``hidden`` and ``weight``.
+    """Return log p(id) = z[id] - logsumexp(z) with z = weight @ hidden, differentiable once with respect to ``hidden`` and ``weight``.
 
-    Half-precision products are summed over the vocabulary in float32. It is `token_logprobs(hidden @ weight.T, ids)`, gradient
-    included, to rounding.
+    Half-precision products are summed over the vocabulary in float32. Value and gradient equal those of
+    `token_logprobs(hidden @ weight.T, ids)` up to rounding.
 
     Args:
         hidden: States, shape: (n, hidden).
-        weight: Output embedding of the same dtype, shape: (vocab, hidden). A trained one needs p of all tokens: (n, vocab) is kept.
+        weight: Output embedding of the same dtype, shape: (vocab, hidden). If it is trained, a matrix (n, vocab) is
+            kept for the backward pass.
         ids: Token ids in 0..vocab-1, shape: (n,).
 
     Returns:
@@ -38,13 +39,13 @@ def linear_logprobs(hidden: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
 
 
 def linear_logprobs_and_entropy(hidden: Tensor, weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the log-probabilities of `linear_logprobs` and the entropy of each slot's distribution, (n,) nats, without gradient."""
+    """Return `linear_logprobs` and the entropy of each token's distribution, each (n,) nats, both without gradient."""
     return _logprobs(hidden, weight, ids, with_entropy=True)
 
 
 @torch.no_grad()
 def _logprobs(hidden: Tensor, weight: Tensor, ids: Tensor, *, with_entropy: bool) -> tuple[Tensor, Tensor]:
-    """Return log-probabilities and, if wished, entropies (else 0)."""
+    """Return log-probabilities and, with ``with_entropy``, entropies (else 0)."""
     logprobs = hidden.new_empty(len(ids), dtype=_sum_type(hidden))
     entropy = torch.zeros_like(logprobs)
     for rows, logits in _blocks(hidden, weight):
@@ -58,7 +59,7 @@ def _logprobs(hidden: Tensor, weight: Tensor, ids: Tensor, *, with_entropy: bool
 
 
 def _sum_type(hidden: Tensor) -> torch.dtype:
-    """Return the type of sums over the vocabulary."""
+    """Return the dtype of sums over the vocabulary."""
     return torch.promote_types(hidden.dtype, torch.float32)
 
 
@@ -70,9 +71,9 @@ def _blocks(hidden: Tensor, weight: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 class _LinearLogprobs(torch.autograd.Function):
-    """Keeps p - onehot(id), the derivative by the logits but for its sign, or its product with a frozen embedding.
+    """Save p - onehot(id), the negative derivative with respect to the logits, or its product with a frozen embedding.
 
-    The difference is taken in float32: half precision would round that of a confident token, of p near 1, to nothing.
+    The difference is computed in float32: in half precision it would be rounded to 0 for a token with p near 1.
     """
 
     @staticmethod
@@ -90,7 +91,7 @@ class _LinearLogprobs(torch.autograd.Function):
             weights.scatter_add_(1, ids[rows, None], -totals)  # (p - onehot) * total
             if errors is not None:
                 errors[rows] = weights.div_(totals)
-            elif slopes is not None:  # divided after the product, which is narrower
+            elif slopes is not None:  # divided after the product, which has fewer columns
                 slopes[rows] = -(weights.to(weight.dtype) @ weight) / totals
         ctx.save_for_backward(hidden if by_weight else None, weight if by_weight else None, slopes, errors)
         return logprobs
@@ -102,5 +103,5 @@ class _LinearLogprobs(torch.autograd.Function):
         gradient = gradient[:, None]
         if errors is None:
             return (gradient * slopes).to(slopes.dtype), None, None
-        by_logits = errors.mul_(-gradient)  # in place: a second backward pass is refused by autograd, not wrong
+        by_logits = errors.mul_(-gradient)  # in place; autograd refuses a second backward pass
         return by_logits @ weight if ctx.needs_input_grad[0] else None, by_logits.T @ hidden, None

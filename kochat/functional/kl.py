@@ -25,13 +25,13 @@ def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, kind: str = "k1", *, mas
         logprobs: log p of the sampled tokens under the policy, shape: (b, t).
         ref_logprobs: log q of the same tokens under the reference, shape: (b, t).
         kind: Estimator ``k1``, ``k2`` or ``k3``, as defined above.
-        mask: True on generated tokens, shape: (b, t). When given, masked slots are 0, whatever stands in them.
+        mask: True on generated tokens, shape: (b, t). If given, masked slots are 0, whatever their input.
 
     Returns:
         KL in nats per token, shape: (b, t).
 
     Raises:
-        ValueError: ``kind`` is none of the three.
+        ValueError: ``kind`` is not one of the three.
     """
     difference = logprobs - ref_logprobs
     if mask is not None:
@@ -46,15 +46,15 @@ def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, kind: str = "k1", *, mas
 
 
 def adapted_kl_coef(kl_coef: float, kl: float, target: float, gain: float = 0.1) -> float:
-    """Move the KL's weight so that the KL comes to its target: a proportional controller in log space.
+    """Adapt the KL weight so that the KL approaches its target: a proportional controller in log space.
 
     e = clip((kl - target) / target, -0.2, 0.2) and kl_coef <- kl_coef * (1 + gain * e), once a rollout (Ziegler et al.
     2019, "Fine-Tuning Language Models from Human Preferences", section 2.2; arXiv:1909.08593).
 
     Args:
-        kl_coef: Weight that the rollout was charged with, in score per nat.
+        kl_coef: Weight that was used for the rollout, in score per nat.
         kl: The rollout's mean KL, in nats per answer.
-        target: KL to come to, in nats per answer, above 0.
+        target: Target KL in nats per answer, above 0.
         gain: K_beta; one rollout changes the weight by at most 0.2 * gain.
 
     Returns:

@@ -9,12 +9,12 @@ from torch import Tensor
 def token_logprobs(logits: Tensor, ids: Tensor) -> Tensor:
     """Look up log p(id) of each token: logits[id] - logsumexp(logits).
 
-    The log-softmax over the vocabulary is never materialised: only the chosen logit and the normaliser are kept. The
-    result is float32 for half-precision logits, because a sum over a vocabulary loses nats in bfloat16.
+    The log-softmax over the vocabulary is never stored: only the chosen logit and the normaliser are computed. The
+    result is float32 for half-precision logits, because a sum over a vocabulary is inaccurate in bfloat16.
 
     Args:
         logits: Scores over the vocabulary, already aligned with ``ids`` (slot j scores token j), shape: (b, t, vocab);
-            any leading shape serves, so tokens without a batch axis (n, vocab) do too.
+            other leading shapes are allowed, such as (n, vocab).
         ids: Token ids in 0..vocab-1, shape: (b, t).
 
     Returns:
@@ -35,6 +35,6 @@ def entropy(logits: Tensor) -> Tensor:
         Entropy in nats per token, from 0 to log(vocab), shape: (b, t).
     """
     logprobs = torch.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), dim=-1)
-    # An excluded token has p = 0: its log-probability is set to 0 first, or 0 * -inf would be NaN.
+    # An excluded token has p = 0. Its log-probability is set to 0, since 0 * -inf is NaN.
     finite = torch.where(logprobs.isneginf(), torch.zeros_like(logprobs), logprobs)
     return -(logprobs.exp() * finite).sum(dim=-1)

@@ -1,7 +1,7 @@
 """The losses of the reward model (preference ranking) and of PPO (policy and value).
 
-Every loss takes ``num_tokens``, the count to divide by where a batch is only a part (see ``masked_mean``): then the
-parts' losses and gradients add up to those of the whole.
+Every loss takes ``num_tokens``, the divisor for a part of a larger batch (see ``masked_mean``): then losses and
+gradients of the parts add up to those of the whole batch.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def pairwise_ranking_loss(
     Args:
         chosen: Scores of the better answers, shape: (p,).
         rejected: Scores of the worse answers, shape: (p,).
-        margin: By how much the better should lead, one number or one a pair, shape: (p,).
+        margin: Required score difference, one number or one per pair, shape: (p,).
         num_tokens: Count of *pairs* to divide by. Default: p (at least 1).
 
     Returns:
-        Mean nats per pair, log 2 where the scores are equal and the margin 0, shape: ().
+        Mean loss in nats per pair, log 2 for equal scores and margin 0, shape: ().
 
     Raises:
         ValueError: The shapes differ (broadcasting would compare every pair with every other).
@@ -52,11 +52,11 @@ def ppo_policy_loss(
     max(-A * ratio, -A * clip(ratio, 1 - clip_range, 1 + clip_range)) (Schulman et al. 2017, arXiv:1707.06347, eq. 7).
 
     Args:
-        logprobs: Of the sampled tokens under the policy being trained, shape: (b, t).
-        old_logprobs: Of the same tokens when they were sampled, shape: (b, t).
+        logprobs: Log-probabilities of the sampled tokens under the current policy, in nats, shape: (b, t).
+        old_logprobs: Log-probabilities of the same tokens at sampling, in nats, shape: (b, t).
         advantages: A_t, usually whitened, shape: (b, t).
         mask: True on generated tokens, shape: (b, t).
-        clip_range: How far the ratio may leave 1 with effect.
+        clip_range: Beyond this distance of the ratio from 1 the loss is clipped.
         num_tokens: Count of tokens to divide both results by. Default: the mask's.
 
     Returns:
@@ -83,14 +83,14 @@ def value_loss(
     """Compute the critic's clipped squared error.
 
     0.5 * mean under the mask of max((V - R)^2, (V_clip - R)^2) with V_clip = V_old + clip(V - V_old, -clip_range,
-    clip_range): an update that leaves the range earns nothing (as in OpenAI's baselines ``ppo2``; not in the paper).
+    clip_range): an update beyond the range gains nothing (as in OpenAI's baselines ``ppo2``; not in the paper).
 
     Args:
         values: V_t of the critic being trained, shape: (b, t).
         old_values: V_t at the rollout, shape: (b, t).
         returns: R_t, the targets, shape: (b, t).
         mask: True on generated tokens, shape: (b, t).
-        clip_range: How far V may leave V_old with effect, in units of the reward; ``math.inf`` turns clipping off.
+        clip_range: Beyond this distance of V from V_old the loss is clipped, in units of the reward; ``math.inf`` turns clipping off.
         num_tokens: Count of tokens to divide both results by. Default: the mask's.
 
     Returns:

@@ -1,7 +1,7 @@
-"""Masks made from lengths, and reductions that masked slots cannot touch.
+"""Masks made from lengths, and reductions that ignore masked slots.
 
-A mask is a bool tensor, True where a token counts. Masked slots are replaced *before* any arithmetic: a sum times zero
-would let a NaN or an infinity through, in the value or in the gradient (NaN * 0 = NaN).
+A mask is a bool tensor, True where a token counts. Masked slots are replaced by 0 *before* any arithmetic. Multiplying
+by 0 would not remove a NaN or an infinity from value or gradient (NaN * 0 = NaN).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
     """Mark the first ``lengths[i]`` slots of row i.
 
     Args:
-        lengths: Tokens a row, shape: (b,).
+        lengths: Tokens per row, shape: (b,).
         size: Slots a row, t.
 
     Returns:
@@ -26,7 +26,7 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
 def span_mask(starts: Tensor, stops: Tensor, size: int) -> Tensor:
     """Mark the slots ``starts[i] <= j < stops[i]`` of row i.
 
-    With prompt lengths as starts and lengths as stops these are a batch's target tokens, EOS included.
+    With prompt lengths as starts and row lengths as stops, these are the target tokens, EOS included.
 
     Args:
         starts: First marked slot, shape: (b,).
@@ -40,9 +40,9 @@ def span_mask(starts: Tensor, stops: Tensor, size: int) -> Tensor:
 
 
 def position_ids(mask: Tensor) -> Tensor:
-    """Number the real tokens of each row from 0, wherever the padding stands.
+    """Number the real tokens of each row from 0, wherever the padding is.
 
-    Without explicit positions a left-padded row would start at the count of its pads.
+    Without explicit positions the first real token of a left-padded row would have the number of pads as its position.
 
     Args:
         mask: True on real tokens, shape: (b, t).
@@ -54,7 +54,7 @@ def position_ids(mask: Tensor) -> Tensor:
 
 
 def zero_masked(x: Tensor, mask: Tensor) -> Tensor:
-    """Put 0 into the masked slots, so that neither their value nor their gradient flows on.
+    """Set masked slots to 0, so that they affect neither values nor gradients.
 
     Args:
         x: Any values, shape: (b, t).
@@ -74,9 +74,9 @@ def masked_mean(x: Tensor, mask: Tensor, *, num_tokens: Tensor | float | None = 
     Args:
         x: Values, shape: (b, t).
         mask: True on slots that count, shape: (b, t).
-        num_tokens: Divisor, positive. Default: this mask's own count (at least 1, so an empty mask gives 0). Give the
-            count over all micro-batches and the parts *add up* to the mean over the whole; a mean of means does not.
-            Where DDP averages gradients over ranks, give the global count divided by the number of ranks.
+        num_tokens: Divisor, positive. Default: this mask's own count (at least 1, so an empty mask gives 0). With the
+            count over all micro-batches, the results of the parts *add up* to the mean over the whole batch. If DDP
+            averages gradients over ranks, give the global count divided by the number of ranks.
 
     Returns:
         The mean, shape: ().
@@ -96,7 +96,7 @@ def masked_whiten(
 ) -> Tensor:
     """Scale ``x`` to variance 1 under the mask: (x - mean) / sqrt(variance + eps), masked slots 0.
 
-    The variance is the population's (divided by n), so that n <= 1 is safe: one token whitens to 0. For statistics over
+    The variance is the population's (divided by n), so that n <= 1 is safe: the result for one token is 0. For statistics over
     several ranks, all-reduce ``masked_mean(x, mask, num_tokens=n)`` and then ``masked_mean((x - mean) ** 2, ...)``.
 
     Args:
@@ -105,7 +105,7 @@ def masked_whiten(
         shift_mean: True gives mean 0 under the mask; False adds the mean back after scaling.
         mean: Mean over all ranks, shape: (). Default: under this mask.
         variance: Variance over all ranks, shape: (). Default: under this mask.
-        eps: Keeps a constant ``x`` finite.
+        eps: Prevents division by 0 for a constant ``x``.
 
     Returns:
         Whitened values, 0 in masked slots, like ``x``.

@@ -1,4 +1,4 @@
-"""Metrics as torchmetrics Metrics with one row an example: Korean-aware text scores, and a reward model's ordering."""
+"""Torchmetrics that keep one row per example: text scores for Korean, and the pair accuracy of reward models."""
 
 from kochat.metrics.demonstrations import DemonstrationScores
 from kochat.metrics.pair_accuracy import PairAccuracy

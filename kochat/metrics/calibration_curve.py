@@ -1,9 +1,10 @@
-"""Is a reward model as often right as its score differences say? Predicted preference against observed (Guo et al. 2017).
+"""Compare a reward model's predicted preference with the observed one: the calibration curve (Guo et al. 2017).
 
 Under the Bradley-Terry model that the ranking loss fits, answer a is preferred to answer b with probability
-sigmoid(score a - score b). Here a is the answer that the *score* prefers, whatever its grade: the prediction lies in 0.5 to 1, and
-what is observed is how often that answer is the better one. Were a always the better answer, it would be preferred in every pair,
-and there would be nothing to compare. Counting each pair in the other order too would only mirror the curve about (0.5, 0.5).
+sigmoid(score a - score b). Here a is the answer with the higher *score*, whatever its grade. So the prediction is
+between 0.5 and 1, and the observation is how often a is the better answer. If a were always the better answer, the
+observation would be 1 in every pair. Counting each pair in the other order too would only mirror the curve about (0.5,
+0.5).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class CalibrationBin:
     low: float
     high: float
     predicted: float  # mean predicted preference, 0.5 to 1
-    observed: float  # share whose preferred answer is the better one, 0 to 1
+    observed: float  # share of pairs whose preferred answer is the better one, 0 to 1
     n_pairs: int
     n_records: int
 
@@ -35,10 +36,10 @@ class CalibrationBin:
     def interval(self) -> tuple[float, float]:
         """The Wilson 95% interval of `observed`, with records as the number of trials.
 
-        Pairs of one record are not independent, so records are the safe count. A bootstrap would give a bin of three right
-        pairs the interval (1, 1); Wilson (1927) gives (0.44, 1).
+        Pairs of one record are not independent, so the number of records is the safe count. For a bin of three right
+        pairs a bootstrap would give the interval (1, 1); Wilson (1927) gives (0.44, 1).
         """
-        # scipy.stats.binomtest has Wilson's interval too, but of a whole number of hits; a share of pairs times records is none.
+        # scipy.stats.binomtest has Wilson's interval too, but needs a whole number of hits; share * records is not whole.
         n, share, z = self.n_records, self.observed, norm.ppf((1 + LEVEL) / 2)
         centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
         reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -47,7 +48,7 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A calibration curve: the bins that hold a pair, in order."""
+    """A calibration curve: the bins with at least one pair, in order."""
 
     bins: list[CalibrationBin]
 
@@ -55,13 +56,13 @@ class Calibration:
     def error(self) -> float | None:
         """Expected calibration error: mean over pairs of |predicted - observed| of their bin, 0 to 1; None for no pair.
 
-        It cannot tell apart what one bin mixes, and with few pairs a bin lies off by chance, so it is never quite 0.
+        Errors inside one bin may cancel. With few pairs a bin deviates by chance, so the error is never exactly 0.
         """
         return self._mean_over_pairs([abs(gap) for gap in self._gaps()])
 
     @property
     def overconfidence(self) -> float | None:
-        """Mean predicted preference minus observed: above 0 the score is surer than it is right; None for no pair."""
+        """Mean predicted preference minus observed: above 0 the model is overconfident; None without pairs."""
         return self._mean_over_pairs(self._gaps())
 
     def _gaps(self) -> list[float]:
@@ -76,7 +77,7 @@ def calibration(scores: object, num_bins: int = NUM_BINS) -> Calibration:
 
     Args:
         scores: score of the best, middle and worst answer, shape: (n, 3).
-        num_bins: bins of equal width between 0.5 and 1; each holds its lower edge, the last its upper one too.
+        num_bins: bins of equal width between 0.5 and 1; a bin includes its lower edge, the last bin also its upper edge.
     """
     margins = pair_margins(scores)
     predicted = expit(np.abs(margins))

@@ -1,7 +1,7 @@
-"""Bootstrap intervals over prompts: how far a mean, a share, or a difference of two runs, could move with other prompts.
+"""Bootstrap intervals over prompts: how much a mean, a share or a difference of two runs varies with the choice of prompts.
 
-The percentile bootstrap (Efron and Tibshirani 1993, ch. 13). It speaks of the choice of prompts alone: one seed was
-trained, so nothing here says how far another training run would land.
+The percentile bootstrap (Efron and Tibshirani 1993, ch. 13). The intervals cover only the choice of prompts. They do
+not include the variation between training runs with different seeds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Interval:
 
 
 def bootstrap_weights(n: int, seed: int = 0) -> np.ndarray:
-    """Draw how often each of n prompts occurs in each resample of n with replacement -> integers (DRAWS, n)."""
+    """Draw DRAWS resamples of n prompts with replacement; return how often each prompt occurs, integers (DRAWS, n)."""
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)
 
 
@@ -54,12 +54,12 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
 def share_interval(hits: Sequence[float] | np.ndarray, counts: Sequence[float] | np.ndarray) -> Interval | None:
     """Return sum(hits) / sum(counts) with its interval; None where nothing was counted.
 
-    A draw resamples prompts, each with all of its hits and counts, so that what stands under one prompt is never taken for
-    independent. Draws in which nothing is counted say nothing and are left out.
+    A draw resamples whole prompts with all of their hits and counts, since items of one prompt are not independent.
+    Draws in which nothing is counted are left out.
 
     Args:
-        hits: what was hit under each prompt, shape: (n,).
-        counts: what was counted under each prompt, shape: (n,). `n` of the interval is the prompts that count anything.
+        hits: number of hits of each prompt, shape: (n,).
+        counts: number of items of each prompt, shape: (n,). `n` of the interval is the number of prompts with items.
     """
     hit, counted = np.asarray(hits, dtype=np.float64), np.asarray(counts, dtype=np.float64)
     if not counted.any():
@@ -71,5 +71,5 @@ def share_interval(hits: Sequence[float] | np.ndarray, counts: Sequence[float] |
 
 
 def paired_interval(minuend: Mapping[str, float], subtrahend: Mapping[str, float]) -> Interval | None:
-    """Return the mean of `minuend - subtrahend` over the prompt ids that both have, with its interval; None without any."""
+    """Return the mean of `minuend - subtrahend` over their common prompt ids, with its interval; None if there are none."""
     return mean_interval([minuend[key] - subtrahend[key] for key in minuend if key in subtrahend])

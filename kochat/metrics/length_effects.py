@@ -1,8 +1,9 @@
-"""Does a reward model score answers, or their length? Correlation of score with length, and accuracy by which is longer.
+"""Measure how much a reward model's score depends on length: correlation, and accuracy by which answer is longer.
 
-A score that follows length between prompts does little harm: a policy cannot choose its prompt. Within a prompt it teaches the
-policy to write longer (Singhal et al. 2023), so the correlation within records is the one to watch. Better answers may well be
-longer, and then a good score follows length too. Whether it does more than that shows in the pairs whose better answer is shorter.
+A correlation of score and length between prompts does little harm: a policy cannot choose its prompt. A correlation
+within a prompt teaches the policy to write longer (Singhal et al. 2023), so watch the correlation within records. If
+better answers are longer, a good score correlates with length too. The pairs whose better answer is shorter show
+whether the score prefers length itself.
 """
 
 from __future__ import annotations
@@ -20,50 +21,50 @@ from kochat.metrics.pairs import as_records, pair_credits, pair_margins
 def answer_length(text: str) -> int:
     """Count the characters of an answer without whitespace.
 
-    Characters need no tokenizer, so that figures of models with different ones compare; Korean is spaced freely.
+    Characters need no tokenizer, so models with different tokenizers can be compared. Whitespace is left out because Korean spacing varies.
     """
     return len("".join(text.split()))
 
 
 def rank_correlation(x: object, y: object) -> float:
-    """Return Spearman's rank correlation of two samples (n,), ties sharing their mean rank; NaN where one is constant.
+    """Return Spearman's rank correlation of two samples (n,), -1 to 1; ties get their mean rank; NaN if a sample is constant.
 
-    Ranks, as lengths are skewed (one very long answer would decide Pearson's) and a score's scale is free.
+    Ranks are used because lengths are skewed (one very long answer would dominate Pearson's) and scores have no fixed scale.
     """
     samples = [np.asarray(sample, dtype=np.float64) for sample in (x, y)]
     if any(sample.size == 0 or (sample == sample[0]).all() for sample in samples):
-        return math.nan  # scipy says the same, with a warning
+        return math.nan  # scipy returns the same, with a warning
     return float(spearmanr(*samples).statistic)
 
 
 @dataclass(frozen=True)
 class LengthBias:
-    """What the length of an answer has to do with its score; a figure is None where nothing decides it."""
+    """The relation between length and score; a figure is None if it cannot be computed."""
 
     within: Interval | None  # mean over records of the rank correlation among their three answers, -1 to 1
     overall: float | None  # rank correlation over all answers of all records, -1 to 1
     shorter_better: Interval | None  # pair accuracy where the better answer is the shorter one
-    longer_better: Interval | None  # and where it is the longer one
+    longer_better: Interval | None  # pair accuracy where the better answer is the longer one
     n_shorter: int  # pairs of these two kinds
     n_longer: int
     n_equal: int  # pairs of equal length, in neither
 
     @property
     def longer_wins(self) -> float | None:
-        """Pair accuracy of choosing the longer answer unread: what a score that only measured length would reach."""
+        """Pair accuracy of always choosing the longer answer, that is, of a score that only measures length."""
         decided = self.n_shorter + self.n_longer
         return self.n_longer / decided if decided else None
 
 
 def length_bias(scores: object, lengths: object) -> LengthBias:
-    """Compute how scores go with lengths.
+    """Compute the relation between scores and lengths.
 
     Args:
         scores: score of the best, middle and worst answer, shape: (n, 3).
         lengths: their lengths (`answer_length`), shape: (n, 3).
 
     Raises:
-        ValueError: There are not as many lengths as scores.
+        ValueError: The numbers of lengths and scores differ.
     """
     score, length = as_records(scores), as_records(lengths)
     if score.shape != length.shape:

@@ -14,10 +14,10 @@ __all__ = ["GRADES", "PairAccuracy"]
 
 
 class PairAccuracy(RowMetric):
-    """Share of the ordered pairs that the scores order rightly, and the distances between the grades.
+    """Share of ordered pairs that the scores put in the right order, and the mean score of each grade.
 
-    Of each row three pairs are counted: best over middle, best over worst, middle over worst. A tie counts half, so that a
-    constant scores 0.5, as chance does.
+    Of each row three pairs are counted: best over middle, best over worst, middle over worst. A tie counts half, so
+    that a constant score reaches 0.5, like chance.
     """
 
     higher_is_better = True
@@ -29,7 +29,7 @@ class PairAccuracy(RowMetric):
         """Add rows; an id that was added before, here or on another rank, counts once.
 
         Args:
-            ids: One a record.
+            ids: One per record.
             scores: Reward of the best, middle and worst completion, shape: (n, 3).
         """
         self.append_rows(ids, scores)

@@ -1,4 +1,4 @@
-"""The three ordered pairs of a record of ranked answers: how far, and how often, a score puts the better one first."""
+"""The three ordered pairs of a record of ranked answers: score differences and pair accuracy."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BETTER, WORSE = (list(side) for side in zip(*PAIRS, strict=True))
 
 
 def as_records(values: object) -> np.ndarray:
-    """Return figures of ranked answers as a float64 array (n, 3), also where there is no record.
+    """Return figures of ranked answers as a float64 array (n, 3); (0, 3) without records.
 
     Raises:
-        ValueError: The records do not hold three figures each.
+        ValueError: A record does not have three figures.
     """
     array = np.asarray(values, dtype=np.float64)
     array = array.reshape(-1, 3) if array.size == 0 else array
@@ -33,7 +33,7 @@ def pair_margins(scores: object) -> np.ndarray:
 def pair_credits(margins: np.ndarray) -> np.ndarray:
     """Return 1 for a pair in the right order, 0 for one in the wrong order and 0.5 for a tie: same shape as `margins`.
 
-    A tie is a coin toss, so a constant score is right about half of the pairs, as chance is.
+    So a constant score has an accuracy of 0.5, like chance.
     """
     return 0.5 + 0.5 * np.sign(margins)
 
@@ -41,7 +41,7 @@ def pair_credits(margins: np.ndarray) -> np.ndarray:
 def pair_accuracy(scores: object) -> Interval | None:
     """Return the share of pairs in the right order with its 95% bootstrap interval; None for no record.
 
-    The bootstrap draws records: two pairs of one record share an answer, and are not two observations.
+    The bootstrap draws records: pairs of one record share answers, so they are not independent.
 
     Args:
         scores: score of the best, middle and worst answer, shape: (n, 3).

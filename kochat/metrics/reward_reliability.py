@@ -1,4 +1,4 @@
-"""Everything that is measured of a reward model on held-out records, as one value that the callback and the report share."""
+"""Measure a reward model on held-out records; the callback and the report use the same result."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SCALARS = (
     "accuracy_longer_better",
     "pairs_shorter_better",
     "pairs_longer_better",
-)  # what `RewardQuality.scalars` may hold, under the names that are logged
+)  # the logged names that `RewardQuality.scalars` may contain
 
 
 @dataclass(frozen=True)
 class RewardQuality:
-    """A reward model on held-out records of three answers each; a figure is None where there is nothing to measure."""
+    """A reward model on held-out records of three answers each; a figure is None if it cannot be measured."""
 
     accuracy: Interval | None
     margins: np.ndarray  # score of the better minus score of the worse, (n, 3): as in `pairs.PAIRS`
@@ -51,14 +51,14 @@ class RewardQuality:
 def reward_quality(
     scores: Sequence[Sequence[float]] | np.ndarray, lengths: Sequence[Sequence[int]] | np.ndarray | None
 ) -> RewardQuality:
-    """Measure how well scores order answers, how far they are calibrated, and how far they follow length.
+    """Measure how well scores order answers, how well they are calibrated, and how much they depend on length.
 
     Args:
         scores: score of the best, middle and worst answer of each record, finite, shape: (n, 3).
         lengths: their lengths (`length_effects.answer_length`), shape: (n, 3); None where the texts are not known.
 
     Raises:
-        ValueError: The shapes are not these.
+        ValueError: The shapes are wrong.
     """
     array = as_records(scores)
     return RewardQuality(

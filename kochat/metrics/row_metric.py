@@ -1,9 +1,9 @@
-"""A torchmetrics Metric that keeps one row an example, so that uneven shards and per-example statistics are right.
+"""A torchmetrics Metric that keeps one row per example, so that results are right when ranks have different numbers of examples.
 
-Under DDP a sampler pads the last batch with examples that another rank has too. Averaging over ranks counts them twice;
-keeping rows, and dropping a second row of an id at compute, does not.
+Under DDP a sampler fills the last batch with examples that another rank has too. An average over ranks would count them
+twice. Here rows are kept, and a second row with the same id is dropped at compute.
 
-Numbers alone are kept here, in torchmetrics' own way. Rows of text are gathered by `kochat.engine.rank_rows.gather_rows`.
+Only numbers are kept here, as torchmetrics states. Rows of text are gathered by `kochat.engine.rank_rows.gather_rows`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torchmetrics import Metric
 
 
 class RowMetric(Metric):
-    """Keep (id, sufficient statistics) a row; ids are compared at compute and the first row of each counts.
+    """Keep one row (id, sufficient statistics) per example; at compute only the first row of each id counts.
 
     Ids are kept as UTF-8 bytes in a tensor, as only tensors are gathered over ranks.
 
     Args:
-        width: Statistics a row, k.
+        width: Number of statistics per row, k.
         dtype: Their type.
         **kwargs: As for :class:`torchmetrics.Metric`.
     """
@@ -40,10 +40,10 @@ class RowMetric(Metric):
             self.add_state(state, default=[], dist_reduce_fx="cat")
 
     def append_rows(self, ids: list[str], statistics: Tensor) -> None:
-        """Add one row an id, with its statistics of shape (n, k).
+        """Add one row per id, with statistics of shape (n, k).
 
         Raises:
-            ValueError: The statistics are not one row of k an id.
+            ValueError: The statistics do not have the shape (n, k).
         """
         if statistics.shape != (len(ids), self.width):
             raise ValueError(
@@ -76,9 +76,9 @@ class RowMetric(Metric):
         return dict(zip(ids, self.row_scores(statistics), strict=True))
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the rows of all ranks, also where this rank has none.
+        """Gather the rows of all ranks, also if this rank has none.
 
-        torchmetrics stands in a 1-d float tensor for an empty list, which cannot be gathered beside 2-d integers.
+        torchmetrics replaces an empty list by a 1-d float tensor, which cannot be gathered with 2-d integers.
         """
         if isinstance(self.statistics, list) and not self.statistics:
             self.append_rows([], torch.zeros(0, self.width))

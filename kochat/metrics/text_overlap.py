@@ -1,10 +1,10 @@
-"""BLEU, ROUGE-L and chrF that read Korean.
+"""BLEU, ROUGE-L and chrF for Korean.
 
-The usual defaults do not: SacreBLEU's ``13a`` tokeniser leaves a Korean word whole, with its particles, and ROUGE's
-normaliser deletes every Hangul letter. The headline figures here compare characters without whitespace (spacing is the
-least settled part of written Korean); ``tokenize="none"`` compares whitespace-separated words and is reported as *legacy*,
-for comparison with older studies. All scores run from 0 to 1, higher is better. Both texts are brought to NFC with
-compatibility jamo first, so that a tokenizer that decomposes ㅋㅋ costs nothing.
+The usual defaults do not fit Korean: SacreBLEU's ``13a`` tokeniser does not separate particles from words, and ROUGE's
+normaliser deletes every Hangul letter. The main figures here compare characters without whitespace, because Korean
+spacing varies between writers. ``tokenize="none"`` compares whitespace-separated words; it is reported as *legacy*, for
+comparison with older studies. All scores are from 0 to 1, higher is better. Both texts are first converted to NFC with
+compatibility jamo, so that a tokenizer that decomposes ㅋㅋ loses no score.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TextMetric(RowMetric):
 
 
 class _SacreMetric(TextMetric):
-    """Sum SacreBLEU's segment statistics over the corpus; a row's score is that of a corpus of one."""
+    """Sum SacreBLEU's segment statistics over the corpus; a row's score is that of a corpus with this one row."""
 
     def __init__(self, scorer: Any, width: int, **kwargs: Any) -> None:
         super().__init__(width, **kwargs)
@@ -56,7 +56,7 @@ class _SacreMetric(TextMetric):
 
     @property
     def signature(self) -> str:
-        """SacreBLEU's own signature, to stand beside every figure."""
+        """SacreBLEU's signature, to report with every figure."""
         return str(self.scorer.get_signature())
 
     def compare(self, prediction: str, reference: str) -> list[int]:
@@ -80,8 +80,8 @@ class _SacreMetric(TextMetric):
 class BLEU(_SacreMetric):
     """Corpus BLEU, 0 to 1 (Papineni et al. 2002; statistics and smoothing by SacreBLEU, Post 2018).
 
-    The effective order is used, so that a corpus of answers shorter than four tokens is not 0 by definition; elsewhere it
-    changes no corpus score.
+    The effective n-gram order is used, so that a corpus of answers shorter than four tokens is not always 0; other
+    corpus scores do not change.
 
     Args:
         tokenize: ``char`` (headline: characters without whitespace) or ``none`` (legacy: words between whitespace).
@@ -126,7 +126,7 @@ class ROUGEL(TextMetric):
 
     @property
     def signature(self) -> str:
-        """What the figure depends on, in SacreBLEU's form."""
+        """The settings of the figure, in the form of SacreBLEU's signatures."""
         return f"nrefs:1|case:mixed|tok:{self.tokenize}|stem:no|f:1|agg:mean"
 
     def compare(self, prediction: str, reference: str) -> list[int]:
@@ -149,8 +149,8 @@ class ROUGEL(TextMetric):
 def lcs_length(a: str | list[str], b: str | list[str]) -> int:
     """Compute the length of the longest common subsequence, in tokens.
 
-    One bit a token of ``a`` and a few integer operations a token of ``b`` (Hyyrö 2004, "Bit-parallel LCS-length computation
-    revisited"): a zero bit in the row marks where the subsequence grows.
+    It uses one bit per token of ``a`` and a few integer operations per token of ``b`` (Hyyrö 2004, "Bit-parallel
+    LCS-length computation revisited"): a zero bit marks where the subsequence grows.
     """
     matches: dict[str, int] = {}
     for position, token in enumerate(a):
@@ -164,10 +164,10 @@ def lcs_length(a: str | list[str], b: str | list[str]) -> int:
 
 
 def text_metrics(*, legacy: bool = True) -> dict[str, BLEU | ROUGEL | CHRF]:
-    """Make one of each metric, by the name under which it is reported.
+    """Make one of each metric: reported name -> metric.
 
     Args:
-        legacy: Add the whitespace-word figures.
+        legacy: Add the figures over whitespace-separated words.
     """
     metrics: dict[str, BLEU | ROUGEL | CHRF] = {"bleu": BLEU(), "rouge_l": ROUGEL(), "chrf": CHRF()}
     if legacy:

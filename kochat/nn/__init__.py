@@ -1,1 +1,1 @@
-"""Language models: load, adapters, heads, tokenizers, decoding, exports."""
+"""Language models: loading, adapters, heads, tokenizers, decoding, exports."""

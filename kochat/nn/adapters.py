@@ -1,7 +1,7 @@
 """Attach LoRA adapters (Hu et al. 2021, arXiv:2106.09685), several on one base, and switch between them.
 
-Rank r adds ``(alpha / r) * B A`` to each target weight. ``alpha = alpha_over_rank * rank``, so that the scale is the same at every
-rank and rank alone is compared.
+Rank r adds ``(alpha / r) * B A`` to each target weight. ``alpha = alpha_over_rank * rank``, so that all ranks have the
+same scale and a comparison of ranks changes only the rank.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from kochat.errors import UserError
 
 @dataclass
 class LoraSettings:
-    """What LoRA wraps and how strongly.
+    """Settings of a LoRA adapter.
 
     Args:
         rank: inner dimension; 0 means full fine-tuning (no adapter).
         alpha_over_rank: the scale alpha / rank of the adapter's output.
-        targets: names (endings) of the layers to wrap. GPT-2's are Conv1D layers: c_attn, c_proj, c_fc.
+        targets: names, or endings of names, of the layers to wrap. GPT-2's are Conv1D layers: c_attn, c_proj, c_fc.
         dropout: dropout on the adapter's input.
     """
 
@@ -39,7 +39,7 @@ class LoraSettings:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
+        """Refuse a negative rank."""
         if self.rank < 0:
             raise UserError(f"model.lora.rank={self.rank} is negative; 0 trains all weights, 8 or 16 an adapter")
 
@@ -48,7 +48,7 @@ def matching_layers(model: nn.Module, targets: list[str]) -> dict[str, nn.Module
     """Find the linear layers (nn.Linear, GPT-2's Conv1D) whose name is, or ends in, one of ``targets``.
 
     Raises:
-        UserError: when a target matches nothing; the message lists the names that exist.
+        UserError: a target matches no layer; the message lists the existing names.
     """
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, Conv1D))}
     endings = {name: name.rsplit(".", 1)[-1] for name in layers}
@@ -62,7 +62,7 @@ def matching_layers(model: nn.Module, targets: list[str]) -> dict[str, nn.Module
 
 
 def lora_parameter_count(layers: dict[str, nn.Module], rank: int) -> int:
-    """Return the closed form: the sum over layers of rank * (inputs + outputs)."""
+    """Return the number of adapter parameters: the sum over layers of rank * (inputs + outputs)."""
     shapes = [cast(torch.Tensor, layer.weight).shape for layer in layers.values()]
     return sum(rank * (first + second) for first, second in shapes)
 
@@ -81,11 +81,11 @@ def lora_config(model: nn.Module, settings: LoraSettings, task_type: str = "CAUS
 
 
 def add_adapter(model: PreTrainedModel | PeftModel, name: str, config: LoraConfig) -> PeftModel:
-    """Add an adapter under ``name`` and check that every layer meant has it.
+    """Add an adapter under ``name`` and check that every target layer has it.
 
     Raises:
-        UserError: when a target matches nothing.
-        RuntimeError: when the attached parameters differ from the closed form.
+        UserError: a target matches no layer.
+        RuntimeError: the number of attached parameters differs from `lora_parameter_count`.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     layers = _original_layers(base, list(config.target_modules))  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def add_adapter(model: PreTrainedModel | PeftModel, name: str, config: LoraConfi
 
 
 def _original_layers(base: nn.Module, targets: list[str]) -> dict[str, nn.Module]:
-    """Find target layers on a model that may carry adapters already, looking through the LoRA wrappers."""
+    """Find the target layers of a model that may have adapters already; return the layers inside the LoRA wrappers."""
     wrapped = {n: layer.base_layer for n, layer in base.named_modules() if isinstance(layer, LoraLayer)}
     chosen = {n: layer for n, layer in wrapped.items() if any(n.endswith("." + t) or n == t for t in targets)}
     return chosen or matching_layers(base, targets)
@@ -113,10 +113,10 @@ def adapter_parameters(model: nn.Module, name: str) -> list[nn.Parameter]:
 
 
 class AdapterSwitch:
-    """Makes one of a model's adapters the active one.
+    """Activate one of a model's adapters.
 
-    PEFT's ``set_adapter`` also flips ``requires_grad``, which would freeze the policy whenever the critic runs; every parameter gets
-    its own back here.
+    PEFT's ``set_adapter`` also changes ``requires_grad``, which would freeze the policy whenever the critic runs. This
+    class restores ``requires_grad`` of every parameter.
 
     Args:
         model: the model; adapters may still be added to it.
@@ -130,9 +130,9 @@ class AdapterSwitch:
 
     @contextmanager
     def active(self, name: str) -> Iterator[None]:
-        """Run the block with the adapter ``name`` active, and restore what was active, also on errors.
+        """Run the block with the adapter ``name`` active; afterwards, also after an error, restore the active adapters.
 
-        Inside a block of the same adapter nothing is done, so that decoding switches once and not at every token.
+        A nested block with the same adapter does nothing, so decoding switches once and not at every token.
         """
         self._find_layers()
         before = [layer.active_adapters for layer in self._layers]
@@ -154,7 +154,7 @@ class AdapterSwitch:
             parameter.requires_grad_(its_own)
 
     def _find_layers(self) -> None:
-        """List the layers with adapters and their parameters, again when an adapter has come: walking a model takes long."""
+        """List the layers with adapters and their parameters; repeated only when an adapter was added, since it is slow."""
         adapters = tuple(self._model.peft_config)  # type: ignore[arg-type]
         if adapters != self._adapters:
             self._adapters = adapters
@@ -173,7 +173,7 @@ def load_adapter_state(model: PeftModel, name: str, state: dict[str, torch.Tenso
     """Copy weights saved by `adapter_state` into the adapter ``name``.
 
     Raises:
-        UserError: when keys or shapes differ in any way; nothing is loaded by halves.
+        UserError: keys or shapes differ; nothing is loaded then.
     """
     parameters = {}
     for key, parameter in model.named_parameters():

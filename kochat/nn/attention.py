@@ -1,7 +1,7 @@
-"""The attention of kochat's models: transformers' own (sdpa) on padded rows, and within rows on tokens without padding.
+"""The attention of kochat's models: transformers' sdpa on padded rows, and attention within rows on unpadded tokens.
 
-A model is given it once, when it is loaded, through transformers' public interface. Which of the two runs is decided by the keyword
-``layout`` of the forward pass.
+It is set once, when a model is loaded, through transformers' public interface. The keyword ``layout`` of the forward
+pass decides which of the two runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedC
 from kochat.nn.layouts import Layout
 
 ATTENTION = "kochat_rows"
-UNPADDABLE = ("gpt2", "gpt_neox", "llama", "qwen2")  # tests hold their unpadded rows to padded ones
+UNPADDABLE = ("gpt2", "gpt_neox", "llama", "qwen2")  # tests compare their unpadded rows with padded ones
 _sdpa = AttentionInterface()["sdpa"]
 
 
@@ -36,8 +36,8 @@ def rows_attention(
         key: as query, perhaps with fewer heads.
         value: as key.
         attention_mask: transformers' mask; not read with a layout.
-        layout: where the n tokens stand; None attends as sdpa does.
-        options: ``scaling``, ``dropout`` and what else transformers gives.
+        layout: the rows of the n tokens; None means sdpa.
+        options: ``scaling``, ``dropout`` and further arguments of transformers.
 
     Returns:
         (b, t, heads, d) and None.
@@ -52,7 +52,7 @@ AttentionMaskInterface.register(ATTENTION, AttentionMaskInterface()["sdpa"])
 
 
 def sees_all_before(config: PreTrainedConfig) -> bool:
-    """Tell whether an architecture is known to attend to all tokens before, without a sliding window."""
+    """Tell whether an architecture is known to attend to all earlier tokens, without a sliding window."""
     windows = getattr(config, "sliding_window", None) is not None or "sliding_attention" in (
         getattr(config, "layer_types", None) or ()
     )
@@ -60,7 +60,7 @@ def sees_all_before(config: PreTrainedConfig) -> bool:
 
 
 def give_rows_attention(model: PreTrainedModel) -> PreTrainedModel:
-    """Set `rows_attention` in a model where it is right; others would let rows see each other without a word, and stay as they are."""
+    """Set `rows_attention` in a model that supports it; in other models rows could silently attend to each other, so they are unchanged."""
     if sees_all_before(model.config):
         model.set_attn_implementation(ATTENTION)
     return model
@@ -71,7 +71,7 @@ def _attend_within_rows(
 ) -> torch.Tensor:
     """Attend causally in each row, (1, heads, n, d) -> (1, n, heads, d).
 
-    Rows begin at their first place and end in pads, so the causal rule alone keeps real tokens from seeing a pad.
+    Rows are padded on the right, so the causal mask alone keeps real tokens from attending to pads.
     """
     heads, groups = query.shape[1], query.shape[1] // key.shape[1]
     query, key, value = (_rows_of(x, layout) for x in (query, key, value))
@@ -90,7 +90,7 @@ def _rows_of(x: torch.Tensor, layout: Layout) -> torch.Tensor:
 
 
 class _ToRows(torch.autograd.Function):
-    """(n, w) -> (rows * width, w): every place gets its token; a token's gradient is the sum over its places."""
+    """(n, w) -> (rows * width, w): copy each token to its places in the rows; its gradient is the sum over these places."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, layout: Layout) -> torch.Tensor:
@@ -105,7 +105,7 @@ class _ToRows(torch.autograd.Function):
 
 
 class _FromRows(torch.autograd.Function):
-    """(rows * width, w) -> (n, w): each token is taken from one of its places, since all hold the same."""
+    """(rows * width, w) -> (n, w): take each token from one of its places, since all have the same value."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, layout: Layout) -> torch.Tensor:

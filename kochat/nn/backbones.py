@@ -1,4 +1,4 @@
-"""Find model folders and load base models from them: the hub's layouts, safetensors or ``.bin`` (never unpickled code)."""
+"""Load base models from folders in the hub's layout: safetensors or ``.bin`` (pickled code is never run)."""
 
 from __future__ import annotations
 
@@ -27,19 +27,22 @@ from kochat.nn.attention import give_rows_attention
 Kind = Literal["lm", "value"]
 Config = TypeVar("Config", bound=PretrainedConfig)
 ADAPTER_CONFIG = "adapter_config.json"
-_TANH_GELU, _FUSED_GELU = "gelu_new", "gelu_pytorch_tanh"  # one function: in seven operations, and in one of torch's
+_TANH_GELU, _FUSED_GELU = (
+    "gelu_new",
+    "gelu_pytorch_tanh",
+)  # the same function: as seven operations, and as one torch kernel
 _ACTIVATION_KEYS = ("activation_function", "hidden_act")
 
 
 def is_adapter(folder: Path) -> bool:
-    """Tell whether a folder holds a PEFT adapter and not a whole model."""
+    """Tell whether a folder holds a PEFT adapter instead of a whole model."""
     return (folder / ADAPTER_CONFIG).is_file()
 
 
 def load_config(folder: Path) -> PretrainedConfig:
     """Read a model folder's configuration with every dropout set to 0 and GPT-2's activation fused.
 
-    Dropout makes two forward passes differ, which PPO's ratio and KL at step 0 must not; kochat regularises by early
+    With dropout two forward passes differ, so PPO's ratio and KL would be wrong at step 0. kochat regularises by early
     stopping and LoRA rank instead.
     """
     if not (folder / "config.json").is_file():
@@ -55,7 +58,7 @@ def load_base(folder: Path, kind: Kind) -> PreTrainedModel:
     """Load a whole model in float32, in eval mode, without dropout: with its LM head, or with a fresh scalar head (``value``).
 
     Raises:
-        UserError: when the folder holds an adapter, no weights, or weights that do not fit the configuration.
+        UserError: the folder holds an adapter, no weights, or weights that do not fit the configuration.
     """
     if is_adapter(folder):
         raise UserError(f"{folder}: holds an adapter; give the base model that it was trained on")
@@ -79,7 +82,7 @@ def load_base(folder: Path, kind: Kind) -> PreTrainedModel:
 
 
 def fuse_activation(config: Config) -> Config:
-    """Name torch's tanh GELU in one operation where an architecture's own is that in seven: the same function, to rounding."""
+    """Replace GPT-2's tanh GELU of seven operations by torch's fused one: the same function up to rounding."""
     for key in _ACTIVATION_KEYS:
         if getattr(config, key, None) == getattr(type(config)(), key, None) == _TANH_GELU:
             setattr(config, key, _FUSED_GELU)
@@ -87,7 +90,7 @@ def fuse_activation(config: Config) -> Config:
 
 
 def own_activation(config: PretrainedConfig) -> dict[str, str]:
-    """Return the settings that `fuse_activation` replaces, as the architecture's own configuration has them."""
+    """Return the settings that `fuse_activation` replaces, with the architecture's original values."""
     return {
         key: _TANH_GELU
         for key in _ACTIVATION_KEYS
@@ -96,7 +99,7 @@ def own_activation(config: PretrainedConfig) -> dict[str, str]:
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> None:
-    """Write a whole model in Hugging Face's layout, its configuration with the architecture's own activation."""
+    """Write a whole model in Hugging Face's layout; its configuration names the architecture's original activation."""
     model.save_pretrained(folder)
     config = copy.deepcopy(model.config)
     config.update(own_activation(config))
@@ -104,7 +107,7 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
 
 
 def _only_tied(model: PreTrainedModel, missing: set[str]) -> bool:
-    """Tell whether the missing tensors are only output embeddings tied to the input's."""
+    """Tell whether the missing tensors are only output embeddings that are tied to the input embeddings."""
     return bool(getattr(model.config, "tie_word_embeddings", False)) and missing <= {
         "lm_head.weight",
         "embed_out.weight",
@@ -132,12 +135,12 @@ def small_gpt2(
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
-    """Return the part of a model that makes hidden states (GPT-2's ``transformer``, Llama's ``model``), adapters included."""
+    """Return the part of a model that computes hidden states (GPT-2's ``transformer``, Llama's ``model``), adapters included."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
     return base.base_model  # type: ignore[return-value]
 
 
-_SHAPING = (  # settings that change a model's output and no weight's shape
+_SHAPING = (  # settings that change a model's output but no weight's shape
     "model_type",
     "num_attention_heads",
     "num_key_value_heads",
@@ -155,10 +158,10 @@ _SHAPING = (  # settings that change a model's output and no weight's shape
 
 
 def weights_digest(model: nn.Module) -> str:
-    """Return a SHA-256 (hex, 16 characters) over all that decides a base model's output.
+    """Return a SHA-256 (hex, 16 characters) over everything that decides a base model's output.
 
-    That is the backbone's weights, an output embedding that is not tied to the input's, and the settings that no weight's shape
-    shows. A value head is no part of a base.
+    It covers the backbone's weights, an untied output embedding, and the settings that are not visible in weight
+    shapes. A value head is not part of a base.
     """
     backbone = backbone_of(model)
     tensors = dict(backbone.state_dict())
@@ -174,6 +177,6 @@ def weights_digest(model: nn.Module) -> str:
 
 
 def adapter_base(folder: Path) -> str:
-    """Return where an adapter's base model was, as its configuration says."""
+    """Return the folder or hub id of an adapter's base model, from the adapter's configuration."""
     content = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     return str(content["base_model_name_or_path"])

@@ -1,7 +1,7 @@
 """Generate answers token by token with a key-value cache: sampling for PPO, greedy for evaluation.
 
-Old log-probabilities in PPO are those of the raw logits divided by the sampling temperature. Top-k and top-p are not offered:
-they would draw from another distribution than the one whose log-probabilities the ratio compares.
+PPO's log-probabilities are those of softmax(logits / temperature). Top-k and top-p are not offered: they sample from
+another distribution than the one whose log-probabilities PPO's ratio compares.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from kochat.nn.roles import Role
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How answers are drawn.
+    """The settings of generation.
 
     Args:
         max_new_tokens: length limit in tokens, the stop token included.
         temperature: logits are divided by it; 0 takes the most probable token.
-        stop_ids: a token among these ends the answer and belongs to it; EOS first.
-        pad_id: what stands after the end.
-        drop_share: answers that have ended leave the batch when at most this share of it still runs; copying the cache costs too. 0
-            keeps them to the end. No answer depends on it.
+        stop_ids: ids of the stop tokens, EOS first; a stop token ends the answer and is part of it.
+        pad_id: id of the tokens after the end.
+        drop_share: finished answers leave the batch when at most this share of the batch, 0 to 1, is unfinished; not
+            earlier, since copying the cache takes time. 0 keeps them to the end. Answers do not depend on it.
     """
 
     max_new_tokens: int
@@ -36,7 +36,7 @@ class GenerationSettings:
 
     @property
     def eos_id(self) -> int:
-        """Return EOS, the first of the stop tokens."""
+        """Return the id of EOS, the first stop token."""
         return self.stop_ids[0]
 
 
@@ -72,7 +72,7 @@ def generate(
         input_ids: (b, p) prompts, padded on the left.
         mask: (b, p) bool, True on prompt tokens.
         settings: lengths, temperature and stop tokens.
-        generator: the random state to draw from; None takes torch's own.
+        generator: the random generator; None takes torch's own.
 
     Returns:
         Responses of r <= max_new_tokens tokens; r is the longest answer's length.
@@ -88,14 +88,16 @@ def _decode_steps(
     settings: GenerationSettings,
     generator: torch.Generator | None,
 ) -> Generation:
-    """Draw a token a row until all rows have ended; see `generate`."""
+    """Draw one token per row and step until all rows have ended; see `generate`."""
     size, width, device = len(input_ids), settings.max_new_tokens, input_ids.device
     stop_ids = torch.tensor(settings.stop_ids, device=device)
     tokens = torch.full((size, width), settings.pad_id, device=device)
     logprobs = torch.zeros(size, width, device=device)
     alive = torch.zeros(size, width, dtype=torch.bool, device=device)
     stopped = torch.zeros(size, dtype=torch.bool, device=device)
-    rows = torch.arange(size, device=device)  # those still in the batch: finished ones leave it now and then
+    rows = torch.arange(
+        size, device=device
+    )  # rows that are still in the batch; finished rows leave it from time to time
     cache, step_ids = DynamicCache(), input_ids
     for step in range(width):
         logits = role.logits(role.hidden(step_ids, mask, cache)[:, -1])
@@ -120,17 +122,18 @@ def _decode_steps(
 def draw(
     logits: torch.Tensor, temperature: float, generator: torch.Generator | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw one token a row from (b, vocab) float32 logits; return its id (b,) and log-probability (b,), nats."""
+    """Draw one token per row from float32 logits (b, vocab); return its id (b,) and log-probability (b,) in nats."""
     probabilities = (logits if temperature in (0, 1) else logits / temperature).softmax(dim=-1)
     drawn = _sample(probabilities, generator) if temperature else logits.argmax(dim=-1)
     return drawn, probabilities.gather(-1, drawn.unsqueeze(-1)).squeeze(-1).log()
 
 
 def _sample(probabilities: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-    """Draw a token a row in proportion to (b, vocab) probabilities, never one of probability 0.
+    """Draw one token per row from probabilities (b, vocab), never one of probability 0.
 
-    torch.multinomial makes a random number for every token of the vocabulary. On a CPU that takes longer than the softmax, so one
-    number a row is looked up in the cumulative sum there. On a GPU random numbers are cheap, and cumulative sums not deterministic.
+    torch.multinomial draws a random number for every token of the vocabulary. On a CPU that takes longer than the
+    softmax, so there one random number per row is looked up in the cumulative sum. On a GPU random numbers are cheap,
+    and cumulative sums are not deterministic.
     """
     if probabilities.device.type != "cpu":
         return probabilities.multinomial(1, generator=generator).squeeze(-1)
@@ -146,7 +149,7 @@ def _sample(probabilities: torch.Tensor, generator: torch.Generator | None) -> t
 
 
 def decode(tokenizer, responses: torch.Tensor, mask: torch.Tensor) -> list[str]:
-    """Turn response ids into text, special tokens left out."""
+    """Turn response ids (b, r) into b texts, without special tokens; ``mask`` (b, r) is True on the tokens of an answer."""
     from kochat.text.unicode_form import display
 
     rows: Sequence[list[int]] = [row[keep].tolist() for row, keep in zip(responses, mask, strict=True)]

@@ -1,7 +1,7 @@
-"""Write and read ``export/``: plain Hugging Face folders (safetensors; a PEFT adapter where a LoRA was trained).
+"""Write and read ``export/``: a Hugging Face folder (safetensors, or a PEFT adapter if a LoRA was trained).
 
-Beside them stands ``kochat.json`` (`ExportInfo`): what the model was trained on, so that a wrong base, tokenizer or template is
-refused instead of silently scored.
+The file ``kochat.json`` (`ExportInfo`) records the base, tokenizer and template of training, so that a wrong one is an
+error instead of a silent mistake.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ SCORE_KEY = "base_model.model.score.weight"
 
 @dataclass(frozen=True)
 class ExportInfo:
-    """What an export rests on.
+    """The record of how an export was made.
 
     Args:
         stage: the stage that made it.
-        base: where its base model was (an absolute folder or a hub id).
+        base: its base model: an absolute folder or a hub id.
         base_digest: digest of the base's weights, for adapters.
         tokenizer: digest of the tokenizer.
         template: digest of the prompt template.
-        reward_mean: mean raw score over the SFT demonstrations (reward models); subtracted so that 0 means "as good as those".
-        reward_std: standard deviation of the raw score over all held-out completions, good and bad.
+        reward_mean: reward models: mean raw score of SFT demonstrations; it is subtracted, so that 0 means "as good as a demonstration".
+        reward_std: reward models: standard deviation of the raw scores of all held-out completions.
         stop_tokens: tokens besides EOS that end an answer.
     """
 
@@ -64,7 +64,7 @@ def template_digest() -> str:
 
 
 def export_info(stage: str, base: str, base_digest: str, tokenizer: PreTrainedTokenizerFast, **more: Any) -> ExportInfo:
-    """Describe an export of this process."""
+    """Make the record of a new export; ``more`` are further fields of `ExportInfo`."""
     return ExportInfo(stage, base, base_digest, tokenizer_digest(tokenizer), template_digest(), **more)
 
 
@@ -83,7 +83,7 @@ def read_info(folder: Path) -> ExportInfo | None:
 def write_export(role: Role, tokenizer: PreTrainedTokenizerFast, folder: Path, info: ExportInfo) -> None:
     """Write a role as a Hugging Face folder under a temporary name, then rename it.
 
-    A policy becomes a causal LM, a value role a sequence classifier with one label; a role with an adapter becomes a PEFT adapter.
+    A whole policy becomes a causal LM, a whole value role a sequence classifier with one label, and a role with an adapter a PEFT adapter.
     """
     with _whole_folder(folder) as temporary:
         if role.adapter is not None:
@@ -98,7 +98,7 @@ def write_export(role: Role, tokenizer: PreTrainedTokenizerFast, folder: Path, i
 
 @contextmanager
 def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Fill a temporary folder and put it in place of ``folder`` when it is whole."""
+    """Yield a temporary folder, and rename it to ``folder`` when the block has ended without an error."""
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -108,7 +108,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def _write_adapter(role: Role, folder: Path, info: ExportInfo) -> None:
-    """Write adapter weights and configuration as PEFT does; a value role's head goes in as ``score``."""
+    """Write adapter weights and configuration as PEFT does; a value role's head is saved under ``score``."""
     host, adapter = cast(PeftModel, role.host), cast(str, role.adapter)
     config = cast(LoraConfig, host.peft_config[adapter])
     state = adapter_state(host, adapter)
@@ -142,7 +142,7 @@ def read_adapter_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Read an adapter's safetensors.
 
     Raises:
-        UserError: when they are absent.
+        UserError: the file is missing.
     """
     path = folder / ADAPTER_WEIGHTS
     if not path.is_file():

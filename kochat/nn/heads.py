@@ -1,4 +1,4 @@
-"""The scalar head: one number from a hidden state, as a reward or a value."""
+"""The scalar head: one number per hidden state, used as reward or value."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import nn
 class ScalarHead(nn.Linear):
     """Map hidden states (..., hidden) to scalars (...); the result is float32.
 
-    The reward model's head has no bias, as transformers' sequence classifiers have none; the critic's has one, into which
-    the centring of the reward is folded.
+    The reward model's head has no bias, like transformers' sequence classifiers. The critic's head has a bias that
+    contains the centring of the reward.
     """
 
     def __init__(self, hidden: int, *, bias: bool = False) -> None:

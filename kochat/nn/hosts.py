@@ -1,4 +1,4 @@
-"""What the roles on one model share besides its weights."""
+"""State that the roles on one model share, besides its weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from kochat.nn.precision import CastCopy
 
 
 class HostState:
-    """What belongs to a model in memory, whichever role on it runs; made with the model and handed to each of its roles.
+    """State of one model in memory, shared by all roles on it.
 
     Attributes:
         model: the model.
-        adapters: makes one of its adapters the active one.
-        output: its output embedding in the type that it is multiplied in.
+        adapters: switches the active adapter.
+        output: copy of its output embedding in the dtype of the matrix product.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -26,7 +26,7 @@ class HostState:
         self._told: set[str] = set()
 
     def warn_once(self, message: str) -> None:
-        """Warn about the model, each thing once."""
+        """Give a warning about the model, each message only once."""
         if message not in self._told:
             self._told.add(message)
             warnings.warn(message, stacklevel=3)

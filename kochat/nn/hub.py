@@ -10,10 +10,10 @@ _SMALL_FILES = ["*.json", "*.model", "*.txt", "*.safetensors"]
 
 
 def fetch_model(field: str, repo_id: str) -> Path:
-    """Download a model, or take it from the local cache; ``.bin`` weights only where there are no safetensors.
+    """Download a model or take it from the local cache, and return its folder; ``.bin`` weights only if there are no safetensors.
 
     Raises:
-        UserError: naming ``field``, when the model is neither in the cache nor can be fetched.
+        UserError: the model is not in the cache and cannot be downloaded; the message names ``field``.
     """
     from huggingface_hub import snapshot_download
 
@@ -31,10 +31,10 @@ def fetch_model(field: str, repo_id: str) -> Path:
 
 
 def base_folder(field: str, value: str) -> Path:
-    """Return the local folder of an adapter's base: an existing directory, or a hub id that is fetched.
+    """Return the local folder of an adapter's base: an existing directory, or a downloaded hub model.
 
     Raises:
-        UserError: naming ``field``, when there is neither.
+        UserError: there is no such directory or hub model; the message names ``field``.
     """
     if Path(value).is_dir():
         return Path(value)

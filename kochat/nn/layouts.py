@@ -1,7 +1,8 @@
-"""Lay rows of tokens out without padding, each prefix that rows have in common once.
+"""Arrange rows of tokens without padding, with each shared prefix stored once.
 
-Rows often begin alike: all with the prompt template, a preference record's completions with their prompt. A causal model gives the
-tokens of a common prefix the same states in every row. So each distinct (prefix, token) pair stands once in a single sequence.
+Rows often have the same beginning: the prompt template, or the prompt of a preference record's completions. A causal
+model computes the same states for a common prefix in every row. So each distinct (prefix, token) pair is stored once,
+in a single sequence.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ import torch
 
 
 class Layout:
-    """Which token of the sequence without padding stands where in which row.
+    """The map between the unpadded sequence and the rows.
 
     Args:
         sequences: (b, t) token ids.
-        mask: (b, t) bool, True on real tokens, which stand together in each row.
+        mask: (b, t) bool, True on real tokens, which are contiguous in each row.
 
     Attributes:
         tokens: (n,) token ids.
-        positions: (n,) each one's place in its rows, from 0.
+        positions: (n,) position of each token in its rows, from 0.
         slots_of_real: (number of real tokens,) the slot (index into ``tokens``) of each real token, row by row.
-        slots: (b * width,) the slot at each place of the rows, which are pushed to the left; any on pads.
-        places: (n,) a place, counted through all rows, where each token stands.
-        copies: (c,) the further places of the tokens that several rows have, ``copied`` (c,) those tokens.
-        rows: b, and ``width`` the longest row's length.
+        slots: (b * width,) the slot at each place of the left-aligned rows; any slot on pads.
+        places: (n,) one place of each token, counted through all rows.
+        copies: (c,) the further places of tokens that several rows share; ``copied``: (c,) the slots of these tokens.
+        rows: b, the number of rows; ``width``: the length of the longest row.
 
     Raises:
-        ValueError: when a row has no token.
+        ValueError: a row has no token.
     """
 
     def __init__(self, sequences: torch.Tensor, mask: torch.Tensor) -> None:
@@ -65,11 +66,11 @@ def _split(tokens: list[int], lengths: list[int]) -> Iterator[list[int]]:
 def _share_prefixes(rows: list[list[int]]) -> tuple[list[list[int]], list[int], list[int], list[int]]:
     """Give every distinct prefix of the rows one slot.
 
-    Among sorted rows, a row's longest common prefix with any row before it is that with the last one.
+    The rows are sorted: then the longest common prefix with any earlier row is the one with the previous row.
 
     Returns:
-        (slots, tokens, positions, shared): each row's slots, the slots' tokens and positions, and how many of each row's first tokens
-        had their slot from another row.
+        (slots, tokens, positions, shared): each row's slots, the slots' tokens and positions, and the number of tokens
+        that each row shares with an earlier row.
     """
     slots: list[list[int]] = [[] for _ in rows]
     tokens: list[int] = []
@@ -88,7 +89,7 @@ def _share_prefixes(rows: list[list[int]]) -> tuple[list[list[int]], list[int], 
 
 
 def _common_prefix(one: list[int], other: list[int]) -> int:
-    """Return how many tokens two rows begin with alike."""
+    """Return the length of the common prefix of two rows, in tokens."""
     return next(
         (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )

@@ -1,4 +1,4 @@
-"""Say what roles hold in memory, and what they would hold if each had a model of its own."""
+"""Report the memory of roles, and how much they would need if each had its own model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from kochat.nn.roles import Role
 
 @dataclass(frozen=True)
 class Holding:
-    """What one role, or a base that roles share, holds.
+    """The memory of one role, or of a base that roles share.
 
     Args:
         name: the role, or ``base`` and its digest.
         kind: ``whole model``, ``adapter``, ``adapter + head`` or ``shared by ...``.
-        parameters: how many.
-        trainable: how many of them are trained.
+        parameters: number of parameters.
+        trainable: number of trained parameters.
         weight_bytes: bytes of the weights.
-        training_bytes: bytes of gradients and AdamW's two moments, for what is trained.
+        training_bytes: bytes of gradients and AdamW's two moments, for the trained parameters.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Holding:
 
 
 def holdings(roles: Sequence[Role]) -> list[Holding]:
-    """List what roles and the bases under their adapters hold, each parameter once."""
+    """List the memory of roles and of the bases under their adapters; each parameter counts once."""
     counted: set[int] = set()
     rows = [_holding(role.name, _kind(role), role.parameters(), counted) for role in roles]
     hosts = {id(role.host): role.host for role in roles if role.adapter is not None}
@@ -49,7 +49,7 @@ def separate_bytes(roles: Sequence[Role]) -> int:
 
 
 def memory_table(roles: Sequence[Role]) -> str:
-    """Return the table of `holdings` as Markdown, with totals and what separate models would take."""
+    """Return `holdings` as a Markdown table in MiB, with totals and the memory of separate models."""
     rows = holdings(roles)
     lines = [
         "| role | held as | parameters | trainable | weights MiB | gradients and AdamW MiB |",
@@ -99,7 +99,7 @@ def _holding(name: str, kind: str, parameters: list[nn.Parameter], counted: set[
 
 
 def _all_parameters(role: Role, roles: Sequence[Role]) -> list[nn.Parameter]:
-    """List a role's own parameters and those of the base under it, without the other roles' adapters."""
+    """List the parameters of a role and of its base, without the adapters of other roles."""
     if role.adapter is None:
         return role.parameters()
     others = {id(p) for other in roles if other.adapter not in (None, role.adapter) for p in other.parameters()}

@@ -1,4 +1,4 @@
-"""Copy an export for use elsewhere, its adapter merged into the base if wished."""
+"""Copy an export for use elsewhere; optionally merge its adapter into the base."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from kochat.nn.tokenizers import load_tokenizer
 
 
 def copy_export(folder: Path, out: Path, *, merge: bool) -> Path:
-    """Copy a model's folder to ``out``.
+    """Copy a model's folder to ``out``, and return ``out``.
 
     Args:
         folder: the model's local folder.
-        out: the new folder; must not hold anything yet.
+        out: the new folder; it must be empty or missing.
         merge: turn an adapter on its base into one whole model.
 
     Raises:
-        UserError: when ``out`` is not empty.
+        UserError: ``out`` is not empty.
     """
     refuse_used_folder(out)
     if not merge or not is_adapter(folder):
@@ -38,10 +38,10 @@ def copy_export(folder: Path, out: Path, *, merge: bool) -> Path:
 
 
 def refuse_used_folder(out: Path) -> None:
-    """Refuse a folder that holds something already.
+    """Refuse a folder that is not empty.
 
     Raises:
-        UserError: naming it.
+        UserError: the folder is not empty.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out}: is not an empty folder; give a new one with --out")

@@ -1,8 +1,8 @@
-"""Keep frozen matrices in the type that they are multiplied in.
+"""Keep frozen matrices in the dtype of their matrix products.
 
-Under mixed precision autocast casts a float32 matrix at every product, and remembers the copy only of what is trained. Frozen bases are
-most of what RLHF multiplies by, at every token of decoding: casting them costs as much memory traffic as the product itself.
-Cast once, the products are bit for bit the same.
+Under mixed precision autocast casts a float32 matrix at every product, and caches the copy only of trained matrices.
+RLHF multiplies mostly by frozen bases, at every token of decoding; casting them costs as much memory traffic as the
+product itself. If they are cast once, the products are the same bit for bit.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def cast_frozen_matrices(model: nn.Module, precision: str) -> None:
-    """Cast the frozen linear layers (nn.Linear, GPT-2's Conv1D) to the type of their products under a Trainer's ``precision``.
+    """Cast the frozen linear layers (nn.Linear, GPT-2's Conv1D) to the dtype of their products under a Trainer's ``precision``.
 
-    Norms, embeddings and heads that are tied to an embedding stay, since more than products reads them. So does a model of its own that is
-    trained in part, because its export holds the frozen part too. From then on the model runs under autocast alone.
+    Norms, embeddings and heads that are tied to an embedding are not cast, since other operations read them too. A
+    partly trained model without adapters is not cast either, because its export contains the frozen part. After the
+    cast the model runs only under autocast.
     """
     dtype = AUTOCAST.get(str(precision))
     exported = not hasattr(model, "peft_config") and any(parameter.requires_grad for parameter in model.parameters())
@@ -33,14 +34,14 @@ def cast_frozen_matrices(model: nn.Module, precision: str) -> None:
 
 
 class CastCopy:
-    """A frozen matrix in the type that it is multiplied in: cast when it is first asked for, and again when it has changed."""
+    """A frozen matrix in the dtype of its products: cast at the first use, and again when the matrix has changed."""
 
     def __init__(self) -> None:
         self._of: tuple[int, int, torch.dtype] | None = None
         self._copy: torch.Tensor | None = None
 
     def of(self, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Return ``weight`` as ``dtype``; the copy of a frozen one is kept."""
+        """Return ``weight`` as ``dtype``; the copy of a frozen weight is cached."""
         if weight.requires_grad or weight.dtype == dtype:
             return weight.to(dtype)
         now = (weight.data_ptr(), weight._version, dtype)

@@ -1,4 +1,4 @@
-"""Make roles: fresh ones on a base model (SFT, reward model), and trained ones from exports (PPO, evaluation, chat)."""
+"""Make roles: new ones on a base model (SFT, reward model), and trained ones from exports (PPO, evaluation, chat)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kochat.nn.roles import Role
 
 
 def new_role(name: str, base: Path, lora: LoraSettings, *, value: bool = False) -> Role:
-    """Put a trainable role on a base model: all weights at rank 0, else an adapter; with a fresh scalar head if ``value``."""
+    """Make a trainable role on a base model: all weights at rank 0, else an adapter; with a new scalar head if ``value``."""
     host: nn.Module = load_base(base, "lm")
     head = ScalarHead(host.config.hidden_size) if value else None  # type: ignore[union-attr, arg-type]
     if lora.rank == 0:
@@ -32,16 +32,16 @@ def new_role(name: str, base: Path, lora: LoraSettings, *, value: bool = False) 
 
 
 def freeze_base(host: nn.Module) -> nn.Module:
-    """Freeze all weights of ``host`` that are no adapter's."""
+    """Freeze all weights of ``host`` except those of adapters."""
     for key, parameter in host.named_parameters():
         parameter.requires_grad_(".lora_A." in key or ".lora_B." in key)
     return host
 
 
 class HostPool:
-    """The models that are in memory, so that roles whose adapters sit on the same base share it.
+    """The models in memory; roles whose adapters have the same base share it.
 
-    Sharing is decided by the digest of the base's weights, not by its path.
+    Two bases are the same if the digests of their weights are equal; paths are not compared.
     """
 
     def __init__(self) -> None:
@@ -56,8 +56,8 @@ class HostPool:
             value: expect a scalar head.
 
         Raises:
-            UserError: when the folder lacks a scalar head that is wanted, an adapter's base is missing or is not the
-                one it was trained on, or its weights do not fit.
+            UserError: the expected scalar head is missing, the base of an adapter is missing or was changed, or weights
+                do not fit.
         """
         if is_adapter(folder):
             return self._load_adapter(name, folder, value=value)
@@ -84,7 +84,7 @@ class HostPool:
         return Role(name, host, name, head, digest, shared)
 
     def _host_of(self, folder: Path) -> tuple[str, nn.Module]:
-        """Return (digest, model) of an adapter's base, from memory when it is there."""
+        """Return (digest, model) of an adapter's base; use the one in memory if it is there."""
         info = read_info(folder)
         if info is not None and info.base_digest in self._by_digest:
             return info.base_digest, self._by_digest[info.base_digest].model
@@ -100,7 +100,7 @@ class HostPool:
 
 
 def _load_whole_value(name: str, folder: Path) -> Role:
-    """Load a fully trained reward model: its backbone, and its score head as the role's."""
+    """Load a fully trained reward model: its backbone, and its score head as the head of the role."""
     model = load_base(folder, "value")
     head = ScalarHead(model.config.hidden_size)
     head.weight.data.copy_(_whole_model_score(folder))
@@ -108,7 +108,7 @@ def _load_whole_value(name: str, folder: Path) -> Role:
 
 
 def _check_plain_lora(folder: Path, config: LoraConfig) -> None:
-    """Refuse adapters from elsewhere whose layers kochat cannot count: patterns, ranks or layers of their own."""
+    """Refuse adapters from other tools with settings that kochat does not read: patterns, and ranks or layers of their own."""
     if isinstance(config.target_modules, str):
         raise UserError(
             f"{folder}: adapter_config.json's target_modules is the pattern {config.target_modules!r}; kochat reads lists of layer "

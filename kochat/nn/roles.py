@@ -1,7 +1,7 @@
-"""Roles: policy, reference, reward model and critic, each a view (host, adapter, head) on a model that others may share.
+"""Roles: policy, reference, reward model and critic, each a triple (host, adapter, head) on a model that roles may share.
 
-For LoRA runs all four roles sit on one base in memory: the host is loaded once and every role names its own adapter on it. A
-fully fine-tuned model is a host of its own.
+In LoRA runs all four roles use one base in memory: the host is loaded once, and each role has its own adapter on it. A
+fully fine-tuned model is its own host.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Role:
 
     Args:
         name: policy, reference, reward_model or critic.
-        host: the model that holds the weights, perhaps shared with other roles.
-        adapter: the adapter of ``host`` that is this role's; None when the host's own weights are.
-        head: a scalar head for reward and value roles; None for language models, which use the host's.
+        host: the model that holds the weights; roles may share it.
+        adapter: the name of this role's adapter on ``host``; None for a whole model.
+        head: a scalar head for reward and value roles; None for language models, which use the LM head of the host.
         base_digest: digest of the base's weights under an adapter; empty for whole models.
-        shared: what the roles on ``host`` share besides its weights; made here for a role that is alone on it.
+        shared: state that the roles on ``host`` share; by default a new one.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Role:
     shared: HostState = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        """Make what roles on one host share, for a role that is alone."""
+        """Make the shared state for a role that is alone on its host."""
         if self.shared is None:
             self.shared = HostState(self.host)
 
     @property
     def is_value(self) -> bool:
-        """Tell whether this role gives scalars and not tokens."""
+        """Tell whether this role returns scalars (reward or value) instead of logits."""
         return self.head is not None
 
     def active(self) -> AbstractContextManager[None]:
-        """Make this role's adapter the active one for the length of a block."""
+        """Return a context in which this role's adapter is active."""
         return nullcontext() if self.adapter is None else self.shared.adapters.active(self.adapter)
 
     def hidden(self, input_ids: torch.Tensor, mask: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
@@ -68,8 +68,8 @@ class Role:
 
         Args:
             input_ids: (b, t) the new tokens.
-            mask: (b, cached + t) bool, True on real tokens; positions follow from it (left padding moves nothing).
-            cache: keys and values of the tokens before, extended in place.
+            mask: (b, cached + t) bool, True on real tokens; positions are computed from it, so left padding has no effect.
+            cache: keys and values of the earlier tokens, extended in place.
 
         Returns:
             (b, t, hidden)
@@ -92,9 +92,9 @@ class Role:
 
         Args:
             input_ids: (b, t) token ids.
-            positions: (b, t) each one's position in its row.
-            longest: a length that no row exceeds, in tokens.
-            options: what the transformer is given besides: mask, cache.
+            positions: (b, t) position of each token in its row, from 0.
+            longest: upper bound of the row lengths, in tokens.
+            options: further arguments of the transformer: mask, cache.
 
         Returns:
             (b, t, hidden)
@@ -108,7 +108,7 @@ class Role:
         return output.last_hidden_state
 
     def _check_room(self, positions: torch.Tensor, width: int) -> None:
-        """Stop before a position embedding is read that is not there; the device is asked only where that could be."""
+        """Refuse positions beyond the model's; the device is read only if ``width`` allows such a position."""
         room = getattr(backbone_of(self.host).config, "max_position_embeddings", None)
         if room is not None and width > room and int(positions.max()) >= room:
             raise UserError(
@@ -124,14 +124,14 @@ class Role:
             return _base(self.host).get_output_embeddings()(hidden)  # type: ignore[operator]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return the (n, vocab) float32 logits of hidden states (n, hidden), for decoding."""
+        """Return float32 logits (n, vocab) of hidden states (n, hidden), for decoding."""
         weight = self._output_weight()
         return (self.project(hidden) if weight is None else linear(*self._as_multiplied(hidden, weight))).float()
 
     def logprobs(self, hidden: torch.Tensor, ids: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
-        """Return log p(id) under softmax(logits / temperature), (n,) nats, of hidden states (n, hidden) and ids (n,).
+        """Return log p(id) under softmax(logits / temperature), (n,) nats, for hidden states (n, hidden) and ids (n,).
 
-        Logits are made a block of tokens at a time, unless the output embedding is more than a matrix (an adapter, a bias).
+        Logits are computed for a block of tokens at a time, unless the output embedding has an adapter or a bias.
         """
         weight = self._output_weight()
         if weight is None:
@@ -141,7 +141,7 @@ class Role:
     def logprobs_and_entropy(
         self, hidden: torch.Tensor, ids: torch.Tensor, temperature: float = 1.0
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what `logprobs` does and the entropy of each distribution, (n,) nats, both without gradient."""
+        """Return the result of `logprobs` and the entropy of each distribution, (n,) nats, both without gradient."""
         weight = self._output_weight()
         if weight is None:
             logits = self.project(hidden).detach() / temperature
@@ -149,22 +149,22 @@ class Role:
         return linear_logprobs_and_entropy(*self._as_multiplied(hidden / temperature, weight), ids)
 
     def _output_weight(self) -> torch.Tensor | None:
-        """Return the output embedding where logits are its product with hidden states and nothing else."""
+        """Return the output embedding if logits are only its product with hidden states, else None."""
         embedding = _base(self.host).get_output_embeddings()  # type: ignore[operator]
         return embedding.weight if type(embedding) is nn.Linear and embedding.bias is None else None
 
     def _as_multiplied(self, hidden: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return both in the type that a product of them has under the Trainer's precision; a frozen embedding is cast once."""
+        """Return both in the dtype of their product under the Trainer's precision; a frozen embedding is cast once."""
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
         return hidden.to(dtype), self.shared.output.of(weight, dtype)
 
     def parameters(self) -> list[nn.Parameter]:
-        """List the parameters that are this role's own: its adapter's or its host's, and its head's."""
+        """List the parameters of this role: those of its adapter (or of its host, without an adapter) and of its head."""
         own = adapter_parameters(self.host, self.adapter) if self.adapter is not None else list(self.host.parameters())
         return own + (list(self.head.parameters()) if self.head is not None else [])
 
 
 def _base(host: nn.Module) -> nn.Module:
-    """Return the model under a host's adapters."""
+    """Return the model without the PEFT wrapper of its adapters."""
     return host.get_base_model() if hasattr(host, "get_base_model") else host  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Rows of token ids, laid out for a forward pass: one interface for the padded path and the one without padding."""
+"""Rows of token ids for a forward pass: one interface for padded and unpadded rows."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from kochat.nn.roles import Role
 
 
 class Rows(Protocol):
-    """Rows of tokens that any role can be run on.
+    """Rows of tokens on which any role can run.
 
     Attributes:
         sequences: (b, t) token ids.
-        mask: (b, t) bool, True on real tokens, which stand together in each row.
+        mask: (b, t) bool, True on real tokens, which are contiguous in each row.
     """
 
     sequences: torch.Tensor
     mask: torch.Tensor
 
     def states(self, role: Role, where: torch.Tensor) -> torch.Tensor:
-        """Return a role's last hidden states at some of the real tokens.
+        """Return the hidden states of a role's last layer at some of the real tokens.
 
         Args:
             role: any role.
-            where: (b, t) bool, True on the k tokens that are wanted, all of them real.
+            where: (b, t) bool, True on the k wanted tokens, which must be real tokens.
 
         Returns:
             (k, hidden), in the order of the rows.
@@ -34,7 +34,7 @@ class Rows(Protocol):
 
 
 class PaddedRows:
-    """Rows that are run as they stand, padding included: the plain path."""
+    """Rows that run with their padding: the simple implementation."""
 
     def __init__(self, sequences: torch.Tensor, mask: torch.Tensor) -> None:
         self.sequences, self.mask = sequences, mask

@@ -1,7 +1,7 @@
 """Load, check and train tokenizers.
 
-``tokenizer.json`` is read as it is, never through ``AutoTokenizer``: that rebuilds the tokenizer by the model's type (gpt2, qwen2) and
-then loses Hangul where the file says otherwise, as KoGPT2's does.
+``tokenizer.json`` is read directly, never through ``AutoTokenizer``. ``AutoTokenizer`` rebuilds the tokenizer by the
+model's type (gpt2, qwen2). If the file describes another kind of tokenizer, as KoGPT2's does, Hangul is lost.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ PROBE = "안녕하세요. 반갑습니다!"
 
 
 def load_tokenizer(folder: Path, vocab_size: int | None = None) -> PreTrainedTokenizerFast:
-    """Load the tokenizer of a model folder and hold it to what training needs.
+    """Load the tokenizer of a model folder and check that it is fit for training.
 
     Raises:
-        UserError: when the folder has no fast tokenizer, Hangul does not survive a round trip, there is no EOS token, or the
+        UserError: the folder has no fast tokenizer, Hangul is lost by encoding and decoding, there is no EOS token, or
             ids exceed ``vocab_size`` (the rows of the model's embedding).
     """
     if (folder / "tokenizer.json").is_file():
@@ -45,14 +45,14 @@ def load_tokenizer(folder: Path, vocab_size: int | None = None) -> PreTrainedTok
 
 
 def _name_special_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Name KoGPT2's special tokens where a bare ``tokenizer.json`` leaves them unnamed."""
+    """Set KoGPT2's special tokens if only a ``tokenizer.json`` without their names is there."""
     if tokenizer.eos_token_id is None:
         vocabulary = tokenizer.get_vocab()
         tokenizer.add_special_tokens({name: token for name, token in KOGPT2_SPECIALS.items() if token in vocabulary})
 
 
 def _ensure_pad_token(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Give tokenizers without a padding token (Llama, GPT-2) one that is in the vocabulary already, never a new row."""
+    """Give a tokenizer without a padding token (Llama, GPT-2) an existing token as padding; the vocabulary does not grow."""
     if tokenizer.pad_token_id is not None:
         return
     for candidate in ("<pad>", "<|pad|>", "[PAD]", tokenizer.unk_token, tokenizer.eos_token):
@@ -62,7 +62,7 @@ def _ensure_pad_token(tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerFast, where: str, vocab_size: int | None = None) -> None:
-    """Stop with a UserError when the tokenizer cannot serve: no fast tokenizer, no EOS, lost Hangul, ids beyond the model.
+    """Raise a UserError for an unfit tokenizer: not a fast one, no EOS, lost Hangul, or ids beyond the embedding.
 
     pad == eos is allowed here, since every mask in kochat comes from lengths and never from ``ids != pad``.
     """
@@ -85,10 +85,10 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerFast, where: str, vocab_size: 
 
 
 def token_ids(tokenizer: PreTrainedTokenizerFast, tokens: Iterable[str], field: str) -> list[int]:
-    """Return the ids of tokens named as they stand in the vocabulary.
+    """Return the ids of tokens that are spelt as in the vocabulary.
 
     Raises:
-        UserError: naming ``field``, when one is no single token.
+        UserError: one of them is not a single token; the message names ``field``.
     """
     vocabulary = tokenizer.get_vocab()
     for token in tokens:
@@ -101,9 +101,9 @@ def token_ids(tokenizer: PreTrainedTokenizerFast, tokens: Iterable[str], field: 
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Train a byte-fallback BPE on ``texts``: no text is ever unknown, and special tokens have ids of their own.
+    """Train a byte-fallback BPE on ``texts``: every text can be encoded, and special tokens have their own ids.
 
-    Words carry their leading space as ``▁``; digits and newlines stand alone. Ids: 0 ``</s>``, 1 ``<unk>``, 2 ``<pad>``, 3
+    A leading space is written as ``▁`` in the word; each digit and newline is its own token. Ids: 0 ``</s>``, 1 ``<unk>``, 2 ``<pad>``, 3
     ``<mask>``, then the 256 bytes, then the merges.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -128,7 +128,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def _demote_bytes(serialised: str, byte_tokens: set[str]) -> str:
-    """Keep the byte tokens in the vocabulary but not as special tokens, so that a typed ``<0x41>`` stays six characters."""
+    """Make the byte tokens ordinary tokens instead of special ones, so that a typed ``<0x41>`` remains six characters."""
     content = json.loads(serialised)
     content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] not in byte_tokens]
     return json.dumps(content, ensure_ascii=False)

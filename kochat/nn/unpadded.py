@@ -1,8 +1,8 @@
-"""Run a model on rows of tokens without padding, and on each prefix that rows have in common once.
+"""Run a model on rows of tokens without padding, and only once on each prefix that rows share.
 
-Prompts and answers of different lengths leave much of a padded batch empty. Here all distinct tokens stand in one sequence
-(`kochat.nn.layouts`) that embeddings, projections and norms run on; attention alone puts the rows together again
-(`kochat.nn.attention`). The numbers, gradients too, are those of the padded pass, to rounding.
+With prompts and answers of different lengths, much of a padded batch is padding. Here all distinct tokens are in one
+sequence (`kochat.nn.layouts`), on which embeddings, projections and norms run. Only attention needs the rows, and
+rebuilds them (`kochat.nn.attention`). Values and gradients equal those of the padded pass up to rounding.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from kochat.nn.rows import PaddedRows, Rows
 
 
 def rows_of(sequences: torch.Tensor, mask: torch.Tensor, *, unpad: bool) -> Rows:
-    """Return rows that are run without padding, or as they stand.
+    """Return rows that run without padding, or padded rows.
 
     Args:
         sequences: (b, t) token ids.
-        mask: (b, t) bool, True on real tokens, which stand together in each row.
-        unpad: run real tokens alone, and prefixes that rows share once; the numbers are the same, to rounding.
+        mask: (b, t) bool, True on real tokens, which are contiguous in each row.
+        unpad: run without padding, and only once on shared prefixes; the results are the same up to rounding.
     """
     return UnpaddedRows(sequences, mask) if unpad else PaddedRows(sequences, mask)
 
 
 class UnpaddedRows:
-    """Rows that are run without padding; the layout is made once and serves every role.
+    """Rows that run without padding; all roles use the same layout.
 
-    A model that does not support it runs the padded rows, with one warning.
+    A model that does not support this runs on padded rows, with one warning.
 
     Args:
         sequences: (b, t) token ids.
-        mask: (b, t) bool, True on real tokens, which stand together in each row.
+        mask: (b, t) bool, True on real tokens, which are contiguous in each row.
     """
 
     def __init__(self, sequences: torch.Tensor, mask: torch.Tensor) -> None:
@@ -48,7 +48,7 @@ class UnpaddedRows:
 
     @cached_property
     def layout(self) -> Layout:
-        """Return how the tokens and the rows belong together."""
+        """Return the layout of the tokens; computed once."""
         return Layout(self.sequences, self.mask)
 
     def states(self, role: Role, where: torch.Tensor) -> torch.Tensor:
@@ -65,7 +65,7 @@ class UnpaddedRows:
                 layout.width,
                 attention_mask=layout.tokens.new_ones(
                     1, 1, 1, 1
-                ),  # of four dimensions: transformers makes no n x n mask
+                ),  # four dimensions, so that transformers makes no n x n mask
                 use_cache=False,
                 layout=layout,
             )
@@ -73,12 +73,12 @@ class UnpaddedRows:
 
 
 def supports_unpadding(role: Role) -> bool:
-    """Tell whether `UnpaddedRows` runs a role without padding."""
+    """Tell whether `UnpaddedRows` can run a role without padding."""
     return not _obstacle(role)
 
 
 def _obstacle(role: Role) -> str:
-    """Return why a role's model cannot be run without padding; empty where it can."""
+    """Return the reason why a role's model needs padding; empty if it does not."""
     backbone: Any = backbone_of(role.host)
     config = backbone.config
     if not sees_all_before(config):
@@ -95,13 +95,13 @@ def _obstacle(role: Role) -> str:
 
 @contextmanager
 def last_mlp_at(backbone: nn.Module, wanted: torch.Tensor) -> Iterator[None]:
-    """Run the block with the last transformer block's MLP at some tokens alone: nothing after it mixes tokens.
+    """Inside the block, run the last transformer block's MLP only at ``wanted`` tokens: no later layer mixes tokens.
 
-    Most of a prompt's tokens, and all of an answer's but one under a reward model, only serve as keys and values.
+    Most tokens of a prompt are only needed as keys and values; under a reward model so are all tokens but the last.
 
     Args:
-        backbone: a transformer whose last list of modules are its blocks; one whose blocks have no ``mlp`` is left alone.
-        wanted: (k,) tokens of a batch of one sequence, in any order, several times too.
+        backbone: a transformer whose last ModuleList is its blocks; unchanged if the blocks have no ``mlp``.
+        wanted: (k,) indices of tokens of the single sequence, in any order; repeats are allowed.
     """
     blocks = [child for child in backbone.children() if isinstance(child, nn.ModuleList)]
     mlp = getattr(blocks[-1][-1], "mlp", None) if blocks else None

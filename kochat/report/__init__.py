@@ -1,1 +1,1 @@
-"""One report of a study: figures, tables, findings, words."""
+"""Parts of a study's report: figures, tables, findings, words."""

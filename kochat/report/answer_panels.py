@@ -1,6 +1,6 @@
-"""Choose prompts and lay the variants' answers to them side by side.
+"""Choose prompts and show the answers of several models to them side by side.
 
-The choice is a rule, never a hand: the study's fixed prompts, then the first prompt of each kind of the frozen test set.
+A rule chooses the prompts, not a person: the study's fixed prompts, then the first prompt of each kind in the frozen test set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FIXED_IN_SECTIONS = 4  # the comparison at the end shows all of them
 def side_by_side(
     view: StudyView, caption: str, runs: Sequence[Run], *, fixed: int | None = FIXED_IN_SECTIONS, kinds: bool = True
 ) -> SideBySide | None:
-    """Lay the runs' answers side by side: up to `fixed` fixed prompts (None: all), with `kinds` one test prompt of each kind."""
+    """Show the runs' answers to up to `fixed` fixed prompts (None: all) and, with `kinds`, to one test prompt of each kind."""
     speaking = [run for run in runs if run.answers]
     if not speaking:
         return None
@@ -29,7 +29,7 @@ def side_by_side(
 
 
 def chosen_prompts(answers: Sequence[Answer], fixed: int | None, *, kinds: bool) -> list[Answer]:
-    """Return the rows whose prompts are shown, in file order within fixed prompts, then the first of each kind."""
+    """Return the rows of the chosen prompts: fixed prompts in file order, then the first of each kind."""
     chosen = [answer for answer in answers if answer.kind == FIXED_KIND][:fixed]
     if kinds:
         first: dict[str, Answer] = {}

@@ -9,20 +9,20 @@ from matplotlib.figure import Figure
 
 from kochat.metrics.calibration_curve import Calibration
 
-FEW_RECORDS = 10  # a bin with fewer is drawn hollow: its share is hardly known
+FEW_RECORDS = 10  # a bin with fewer is drawn hollow: its share is uncertain
 _DIAGONAL = "#7f8790"
 
 
 def draw_calibration(axes: Axes, curve: Calibration, colour: str, count: Callable[[int], str] = str) -> None:
-    """Draw observed over predicted preference: a point a bin with its 95% interval and number of pairs, and the diagonal.
+    """Draw observed against predicted preference: one point per bin, with 95% interval and number of pairs, and the diagonal.
 
-    Below the diagonal the score is surer than it is right. Bins without a pair are absent, not zero.
+    Points below the diagonal mean overconfidence. Bins without pairs are not drawn.
 
     Args:
         axes: where to draw.
-        curve: the curve; an empty one leaves the diagonal alone.
-        colour: of points and line.
-        count: writes a bin's number of pairs.
+        curve: the curve; for an empty one only the diagonal is drawn.
+        colour: colour of points and line.
+        count: formats the number of pairs of a bin.
     """
     axes.plot([0.5, 1], [0.5, 1], linestyle="--", linewidth=1, color=_DIAGONAL)
     x = [bin_.predicted for bin_ in curve.bins]
@@ -42,7 +42,7 @@ def draw_calibration(axes: Axes, curve: Calibration, colour: str, count: Callabl
 
 
 def draw_calibration_figure(curve: Calibration) -> Figure:
-    """Draw the curve as a figure of its own, in English; it is in no list of pyplot's, so nothing needs to be closed."""
+    """Draw the curve as a separate figure, in English; pyplot does not know it, so it need not be closed."""
     figure = Figure(figsize=(4.8, 4.2), layout="constrained")
     axes = figure.subplots()
     draw_calibration(axes, curve, "#0072b2", count=lambda n: f"n={n}")

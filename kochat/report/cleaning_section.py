@@ -1,4 +1,4 @@
-"""The report's blocks on data cleaning: what each rule removed or changed, and how much planted dirt was found."""
+"""The report's blocks on data cleaning: rows that each rule removed or changed, and how much planted dirt was found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kochat.report.words import NOTHING, Texts, count
 
 
 def cleaning_blocks(view: StudyView) -> list[Block]:
-    """Return the tables of a study's cleaning; a sentence where no record of it was found."""
+    """Return the tables of a study's cleaning; one sentence if there is no record of it."""
     results, texts = view.results, view.texts
     blocks: list[Block | None] = []
     if results.cleaning is None:
@@ -25,7 +25,7 @@ def cleaning_blocks(view: StudyView) -> list[Block]:
 
 
 def files_table(summary: CleaningSummary, texts: Texts) -> Table:
-    """Show the rows of each file before and after cleaning."""
+    """Return a table of the rows of each file before and after cleaning."""
     header = [texts(f"column.{name}") for name in ("file", "before", "changed", "removed", "after")]
     rows = [
         [Cell(name), *(Cell(count(n)) for n in (counts.read, counts.changed, counts.removed, counts.kept))]
@@ -35,7 +35,7 @@ def files_table(summary: CleaningSummary, texts: Texts) -> Table:
 
 
 def rules_table(summary: CleaningSummary, texts: Texts) -> Table | None:
-    """Show one row per rule and action, one column per file; None where no rule did anything."""
+    """Return a table with one row per rule and action and one column per file; None if no rule did anything."""
     rows = []
     for action, field in (("changed", "changed_by"), ("removed", "removed_by")):
         by_file: list[Mapping[str, int]] = [getattr(counts, field) for counts in summary.files.values()]
@@ -53,7 +53,7 @@ def rules_table(summary: CleaningSummary, texts: Texts) -> Table | None:
 
 
 def dirt_table(scores: Mapping[str, Mapping[str, Any]], texts: Texts) -> Table:
-    """Show how cleaning did on planted dirt, {kind: {quantity: number}}; `all` stands for all kinds together."""
+    """Return a table of recall and precision on planted dirt; ``scores`` is {kind: {quantity: number}}, `all` means all kinds."""
     quantities = list(dict.fromkeys(name for values in scores.values() for name in values))
     rows = [
         [Cell(rule_name(kind, texts)), *(Cell(_plain(values.get(name))) for name in quantities)]
@@ -64,12 +64,12 @@ def dirt_table(scores: Mapping[str, Mapping[str, Any]], texts: Texts) -> Table:
 
 
 def rule_name(rule: str, texts: Texts) -> str:
-    """Return a cleaning rule's name; a rule without one stands as it is."""
+    """Return the name of a cleaning rule in the report, or its id if it has no name."""
     return texts.named("rule", rule)
 
 
 def _plain(value: Any) -> str:
-    """Write a count as it is and a share as a percentage."""
+    """Format a count as an integer and a share as a percentage."""
     if isinstance(value, float):
         return f"{100 * value:.1f}%"
     return NOTHING if value is None else count(value) if isinstance(value, int) else str(value)

@@ -1,6 +1,6 @@
-"""The report as data: sections made of a few kinds of block, which the HTML and the Markdown template both render.
+"""The report as data: sections with a few kinds of block, which both the HTML and the Markdown template render.
 
-Blocks hold plain text. Escaping is the templates' affair, so nothing a model said can slip past it.
+Blocks hold plain text. The templates escape all of it, including the answers of models.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class Cell:
-    """A table's cell. `run` and `metric` say which number it is, so that a test can hold that a variant has only one."""
+    """A table's cell. `run` and `metric` identify the number, so that a test can check that all tables show the same one."""
 
     text: str
     run: str = ""
@@ -20,7 +20,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: the first `text_columns` columns are words (left), the rest numbers (right)."""
+    """A table: the first `text_columns` columns are text (left-aligned), the others numbers (right-aligned)."""
 
     caption: str
     header: Sequence[str]
@@ -31,7 +31,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot: its SVG source, the stem of its file and its caption."""
+    """A plot: its SVG source, its file name without suffix, and its caption."""
 
     name: str
     svg: str
@@ -41,7 +41,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph; a `note` is set small."""
+    """A paragraph; a `note` is printed small."""
 
     text: str
     note: bool = False
@@ -66,7 +66,7 @@ class Glossary:
 
 @dataclass(frozen=True)
 class Reply:
-    """One variant's answer to a prompt, with the judge's verdict as (key, word) where there is one."""
+    """One model's answer to a prompt, with the judge's verdict as (key, word) if there is one."""
 
     label: str
     text: str
@@ -76,7 +76,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One prompt, its reference answer where it has one, and the variants' answers to it."""
+    """One prompt, its reference answer if it has one, and the models' answers to it."""
 
     prompt: str
     kind_word: str
@@ -98,7 +98,7 @@ Block = Table | Figure | Paragraph | Bullets | Glossary | SideBySide
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of the report; `level` 2 is a chapter, 3 a part of one. The document numbers it."""
+    """A titled section of the report; `level` 2 is a chapter, 3 a section of a chapter. The document adds the number."""
 
     anchor: str
     title: str
@@ -108,17 +108,17 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """The whole report; `parts` have no numbers yet, `sections` have."""
+    """The whole report; `parts` have no numbers in their titles, `sections` have."""
 
     lang: str
     title: str
     subtitle: str
-    labels: dict[str, str]  # the few words that the templates themselves need
+    labels: dict[str, str]  # words that the templates need
     parts: Sequence[Section]
 
     @property
     def sections(self) -> list[Section]:
-        """The parts with their numbers in their titles: 1. for a chapter, 1.1. for a part of it."""
+        """The parts with numbers in their titles: 1. for a chapter, 1.1. for a section."""
         numbered, chapter, part = [], 0, 0
         for section in self.parts:
             chapter, part = (chapter + 1, 0) if section.level == 2 else (chapter, part + 1)

@@ -1,8 +1,8 @@
-"""Turn matplotlib figures into SVG that reads well anywhere: real text, the page's own ink, no clashing ids.
+"""Turn matplotlib figures into SVG for a web page: text stays text, the page sets its colour, ids are unique.
 
 Text stays text (`svg.fonttype: none`) and names a list of fonts that Korean systems have, so the reader's browser draws the
-Hangul; the machine that writes the report needs no Korean font. Matplotlib measures with its own DejaVu Sans, which
-has no Hangul; that it says so is expected here and kept quiet.
+Hangul; the machine that writes the report needs no Korean font. Matplotlib measures text with DejaVu Sans, which has no
+Hangul; its warnings about that are suppressed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ COLOURS = (
     "#b8860b",
     "#56b4e9",
     "#7f7f7f",
-)  # Okabe & Ito 2008, told apart by all
-_LINE, _EXTRA = 96, 9  # Latin letters that the plot is wide; those that a legend's line and spacing take
-_INK = "#010203"  # stands for the page's text colour until the SVG is written
+)  # Okabe & Ito 2008: also for colour-blind readers
+_LINE, _EXTRA = 96, 9  # in Latin letters: width of the plot; width of a legend entry's line and spacing
+_INK = "#010203"  # placeholder for the page's text colour, replaced when the SVG is written
 
 _STYLE: Any = {  # rc keys are literal types to mypy
     "svg.fonttype": "none",
@@ -66,7 +66,7 @@ def canvas(
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """Put one legend for all axes above the plot, entries well apart: Hangul is wider than it was measured."""
+    """Put one legend for all axes above the plot, with wide spacing, since Hangul is wider than matplotlib measures."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         columns = max(1, min(len(labels), 4, _LINE // (_EXTRA + max(map(_width, labels)))))
@@ -74,7 +74,7 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 
 def title(axes: Axes, text: str, panels: int) -> None:
-    """Write a panel's title, on as many lines as one of `panels` panels side by side has room for."""
+    """Write a panel's title, wrapped to the width of one of `panels` panels side by side."""
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}".strip()
@@ -83,7 +83,7 @@ def title(axes: Axes, text: str, panels: int) -> None:
 
 
 def _width(text: str) -> int:
-    """Return how wide a text is, in Latin letters; Hangul counts as two."""
+    """Return the width of a text, in Latin letters; a Hangul letter counts as two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
@@ -97,7 +97,7 @@ def to_svg(figure: Figure, name: str) -> str:
     svg = text[text.index("<svg") :].strip()
     svg = re.sub(
         r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL
-    )  # its style would bind the page
+    )  # its style would apply to the whole page
     svg = svg.replace("<svg ", '<svg stroke-linejoin="round" role="img" ', 1)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r' (d|x|y|transform)="[^"]*"', _shorten, svg)
@@ -105,11 +105,11 @@ def to_svg(figure: Figure, name: str) -> str:
 
 
 def _shorten(attribute: re.Match[str]) -> str:
-    """Round coordinates to a hundredth of a point and put them on one line: half the bytes, the same picture."""
+    """Round coordinates to 0.01 point and put them on one line, which halves the file size."""
     rounded = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number.group()):.2f}", attribute.group())
     return " " + " ".join(rounded.split())
 
 
 def standalone(svg: str) -> str:
-    """Make an SVG element a file of its own: on white, since a transparent one is unreadable on a dark page."""
+    """Make an SVG file of an SVG element, with a white background, since a transparent one is unreadable on a dark page."""
     return '<?xml version="1.0" encoding="utf-8"?>\n' + svg.replace("<svg ", '<svg style="background: #fff" ', 1) + "\n"

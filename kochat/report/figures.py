@@ -21,10 +21,10 @@ _SMOOTH_FROM = 40  # points; shorter curves are drawn as they are
 def curves(
     view: StudyView, name: str, runs: Sequence[Run], metrics: Sequence[str], *, axis: str = "axis.step"
 ) -> str | None:
-    """Draw one panel per metric with one line per run over Lightning's `step`, which counts training batches.
+    """Draw one panel per metric and one line per run against Lightning's `step`; return SVG text.
 
-    `axis` names what a batch is: a training step, or a rollout. Long curves are drawn as a
-    running mean over a faint raw line.
+    `step` counts training batches; `axis` is the key of the axis label: training step or rollout. Long curves show a
+    running mean and a faint raw line.
     """
     drawn = [metric for metric in metrics if any(run.curve(metric) for run in runs)]
     if not drawn:
@@ -40,7 +40,7 @@ def curves(
 
 
 def verdicts(view: StudyView, name: str, runs: Sequence[Run]) -> str | None:
-    """Draw each variant's shares of verdicts on fact questions as one stacked bar."""
+    """Draw each run's shares of verdicts on fact questions as one stacked bar; return SVG text."""
     records, texts = view.records, view.texts
     judged = [run for run in runs if records[run.name].whole.n_judged]
     if not judged:
@@ -70,7 +70,7 @@ def colours(items: Sequence[object]) -> list[str]:
 
 
 def line_styles(items: Sequence[object]) -> list[str]:
-    """Return a line style for each item: another one where the colours begin again."""
+    """Return a line style for each item; it changes when the colours repeat."""
     return [_LINE_STYLES[index // len(COLOURS) % len(_LINE_STYLES)] for index in range(len(items))]
 
 

@@ -1,7 +1,7 @@
-"""Sentences about runs, each decided by their numbers: nothing is claimed that the records do not show.
+"""Make sentences about runs from their numbers.
 
-A difference is called one only where its paired 95% bootstrap interval excludes zero. A sentence whose numbers are missing is
-left out.
+A value is called higher or lower only if the paired 95% bootstrap interval of the difference excludes zero. A sentence
+without its numbers is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Finding = tuple[str, list[str]]  # heading, sentences
 
 
 def compare(view: StudyView, run: Run, against: Run, metric: str) -> str:
-    """Say how `run` compares with `against` on a metric: higher, lower or not told apart; empty if unmeasured."""
+    """Return a sentence: is `run` higher or lower than `against` on a metric, or is it not clear; empty if unmeasured."""
     texts, records = view.texts, view.records
     if not {run.name, against.name} <= records.keys():
         return ""
@@ -37,7 +37,7 @@ def compare(view: StudyView, run: Run, against: Run, metric: str) -> str:
 
 
 def lowest_loss(view: StudyView, runs: Sequence[Run]) -> str:
-    """Name the run of the lowest last validation loss; empty where fewer than two logged one."""
+    """Return a sentence: which run has the lowest last validation loss; empty if fewer than two runs logged it."""
     losses = {run.name: loss for run in runs if (loss := run.last(f"{run.stage}/val_loss")) is not None}
     if len(losses) < 2:
         return ""
@@ -47,7 +47,7 @@ def lowest_loss(view: StudyView, runs: Sequence[Run]) -> str:
 
 
 def course(view: StudyView, chain: Contrast, metric: str) -> str:
-    """Say whether a metric rises at every step of a chain; empty where a step's runs or numbers are missing."""
+    """Return a sentence: does a metric rise at every step of a chain; empty if runs or numbers are missing."""
     pairs = [pair for pair in chain.pairs if {run.name for run in pair} <= view.records.keys()]
     if len(pairs) < len(chain.entry.chain) - 1 or len(pairs) < 2:
         return ""
@@ -61,7 +61,7 @@ def course(view: StudyView, chain: Contrast, metric: str) -> str:
 
 
 def _course(rises: list[Interval]) -> str:
-    """Name the text for a chain of differences: each clearly up, each up but not clearly, or not each up."""
+    """Return the key of the text for a chain of differences: all clearly up, all up but not all clearly, or not all up."""
     if all(rise.low > 0 for rise in rises):
         return "finding.rises"
     return "finding.rises_unclear" if all(rise.value > 0 for rise in rises) else "finding.rises_not"

@@ -1,4 +1,4 @@
-"""Read a study's files as pydantic records; what is broken in them is named by file, line and field."""
+"""Read a study's files as pydantic records; errors name file, line and field."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def read_record(model: type[Record], path: Path) -> Record:
     """Read a JSON file.
 
     Raises:
-        UserError: when it is no JSON, or a field is missing or wrong.
+        UserError: it is not JSON, or a field is missing or wrong.
     """
     return parse_record(model, path, path.read_text(encoding="utf-8"))
 
 
 def read_records(model: type[Record], path: Path) -> list[Record]:
-    """Read one record a line; an absent file gives no records.
+    """Read one record per line; a missing file gives no records.
 
-    Lines end at a line feed alone: an answer may hold U+2028, which Python's `splitlines` would split at.
+    Only a line feed ends a line: an answer may contain U+2028, at which Python's `splitlines` would split.
 
     Raises:
-        UserError: naming the first broken line.
+        UserError: a line is broken; the message names the first one.
     """
     if not path.is_file():
         return []
@@ -36,7 +36,7 @@ def read_records(model: type[Record], path: Path) -> list[Record]:
 
 
 def parse_record(model: type[Record], path: Path, text: str, line: int | None = None) -> Record:
-    """Check a record's JSON text, which stands in ``path`` (and there in ``line``)."""
+    """Parse and check the JSON text of a record; ``path`` and ``line`` are for the error message."""
     try:
         return model.model_validate_json(text)
     except ValidationError as error:

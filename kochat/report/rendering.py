@@ -14,7 +14,7 @@ from kochat.report.document import Document
 from kochat.report.drawing import standalone
 from kochat.storage import write_text
 
-# What Markdown or the HTML inside it would take as markup. An underscore inside a word is text, as in kl_coef.
+# Characters that Markdown, or HTML inside it, reads as markup. An underscore inside a word is text, as in kl_coef.
 _MARKUP = re.compile(r"[\\`*\[\]<>&|~$#@]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=www)\.")
 
 
@@ -44,9 +44,9 @@ def to_markdown(document: Document) -> str:
 
 
 def neutral_markdown(value: object) -> object:
-    """Write a value so that Markdown shows it as it is: markup as character references, one line.
+    """Escape a value for Markdown: markup becomes character references, line breaks become spaces.
 
-    Markup objects, the templates' own, pass unchanged.
+    Markup objects, which only the templates make, are not changed.
     """
     if isinstance(value, Markup) or not isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""What a run is called in tables, legends and sentences: its stage, and the factors that tell it from that stage's other runs."""
+"""Make the labels of runs for tables, legends and sentences: the stage, and the factors that distinguish its runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from kochat.report.words import Texts
 
 
 def label_runs(study: StudyFile, texts: Texts) -> dict[str, str]:
-    """Return the label of every run of a study, by name; no two are the same.
+    """Return the labels of all runs of a study: run name -> label; no two are the same.
 
-    A factor that varies among the runs of a stage is shown, with two exceptions. A value of `REFERENCES` is left out (v2, the
-    cleaned data). A factor that only ever changes together with another one is shown where its value is not that of most runs.
+    A label shows each factor that varies among the runs of a stage, with two exceptions. A value in `REFERENCES` is
+    left out (v2, the cleaned data). A factor that always changes together with another one is shown only if its value
+    is not that of most runs.
     """
     labels = {run.name: _label(run, study, texts) for run in study.runs}
     used = Counter(labels.values())
@@ -22,7 +23,7 @@ def label_runs(study: StudyFile, texts: Texts) -> dict[str, str]:
 
 
 def stage_word(stage: str, texts: Texts) -> str:
-    """Return the name of a stage in the report; its plain name where its words are not at hand."""
+    """Return the name of a stage in the report, or its `Stage.name` if its words are not loaded."""
     return texts.named("stage", stage)
 
 

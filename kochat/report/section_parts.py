@@ -1,4 +1,4 @@
-"""What the sections of a report are put together from: titled parts, figures with captions, notes, what stands in for missing runs."""
+"""Build parts of a report's sections: titled parts, figures with captions, notes, the sentence for missing runs."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ def titled(view: StageView, group: str) -> str:
 
 
 def part(view: StageView | StudyView, anchor: str, title: str, blocks: Sequence[Block | None]) -> list[Section]:
-    """Make a part of a chapter, titled with the text `title`; none where all blocks are missing."""
+    """Make a section of a chapter; ``title`` is the key of its title; empty if all blocks are missing."""
     found = present(*blocks)
     return [Section(anchor, view.texts(title), found, level=3)] if found else []
 
 
 def answers(view: StageView, runs: Sequence[Run]) -> list[Section]:
-    """Make the part of a stage's chapter that lays the answers of runs side by side."""
+    """Make the section of a stage's chapter that shows the answers of runs side by side."""
     block = side_by_side(view.study, view.texts("caption.answers"), runs)
     return part(view, f"{view.stage.name}_answers", "section.answers", [block])
 
 
 def figure(texts: Texts, name: str, svg: str | None) -> Figure | None:
-    """Put a plot with its caption, the text `plot.NAME`; None where there is no plot."""
+    """Join a plot with its caption, the text `plot.NAME`; None if there is no plot."""
     return Figure(name, svg, texts(f"plot.{name}")) if svg else None
 
 
 def note(texts: Texts, key: str) -> Paragraph:
-    """Make a note, a paragraph that is set small."""
+    """Make a note, a paragraph in small print."""
     return Paragraph(texts(key), note=True)
 
 
 def missing(texts: Texts) -> Paragraph:
-    """Say that the runs of a section are not finished."""
+    """Return the sentence that the runs of a section are not finished."""
     return Paragraph(texts("section_missing"))
 
 
 def present(*blocks: Block | None) -> list[Block]:
-    """Return the blocks that there are."""
+    """Return the blocks that are not None."""
     return [block for block in blocks if block is not None]

@@ -1,4 +1,4 @@
-"""The records that a study's folder holds, as the report reads them; fields that it does not read are let through."""
+"""The records in a study's folder, as the report reads them; other fields are ignored."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-FIXED_KIND = "fixed"  # the report's own prompts: shown, never scored
+FIXED_KIND = "fixed"  # the report's fixed prompts: shown, never scored
 
 
 class RunEntry(BaseModel):
-    """One row of `study.json`'s `runs`: `factors` holds what the run was told, `sources` the runs that it starts from."""
+    """One row of `study.json`'s `runs`: `factors` has the run's factor values, `sources` the runs that it starts from."""
 
     name: str
     stage: str
@@ -23,9 +23,9 @@ class RunEntry(BaseModel):
 
 
 class StageEntry(BaseModel):
-    """A stage of the study: what it can do, and which factors tell its runs apart.
+    """A stage of the study: its abilities, and the factors that distinguish its runs.
 
-    `tied` names, for a factor that only ever changes together with another one, that other factor.
+    `tied` maps a factor that always changes together with another one to that other factor.
     """
 
     name: str
@@ -37,9 +37,9 @@ class StageEntry(BaseModel):
 
 
 class ContrastEntry(BaseModel):
-    """What is compared: groups of one stage's runs that differ in the factor `vary` alone, or a `chain` of runs.
+    """A comparison: groups of one stage's runs that differ only in the factor `vary`, or a `chain` of runs.
 
-    `tied` names the factors that change together with `vary`, so that no comparison can separate them.
+    `tied` lists the factors that change together with `vary`, so that their effects cannot be separated.
     """
 
     name: str | None = None
@@ -51,21 +51,21 @@ class ContrastEntry(BaseModel):
 
 
 class TestSet(BaseModel):
-    """Size of the frozen test set, in all and by kind of prompt."""
+    """Number of test prompts, in total and by kind."""
 
     size: int = 0
     kinds: dict[str, int] = Field(default_factory=dict)
 
 
 class DataEntry(BaseModel):
-    """Where the cleaning summary lies, and how well cleaning found the planted dirt (sample data only)."""
+    """Path of the cleaning summary, and recall and precision on planted dirt (sample data only)."""
 
     summary: str | None = None
     dirt_scores: dict[str, dict[str, Any]] | None = None
 
 
 class StudyFile(BaseModel):
-    """The content of `study.json`: `factors` maps each factor to its config key, `stages` stand in the report's order."""
+    """The content of `study.json`: `factors` maps each factor to its config key, `stages` are in the report's order."""
 
     name: str
     created: str = ""
@@ -80,7 +80,7 @@ class StudyFile(BaseModel):
 
 
 class CleaningCounts(BaseModel):
-    """What cleaning did to one file, in rows: in all, and by rule."""
+    """What cleaning did to one file: numbers of rows, in total and by rule."""
 
     read: int
     kept: int
@@ -92,12 +92,12 @@ class CleaningCounts(BaseModel):
 
     @property
     def removed(self) -> int:
-        """Rows that are no longer there: dropped by a rule, or skipped because they could not be read."""
+        """Number of removed rows: dropped by a rule, or skipped because they could not be read."""
         return self.dropped + self.skipped
 
     @property
     def removed_by(self) -> dict[str, int]:
-        """Rows that are no longer there, by rule."""
+        """Number of removed rows by rule."""
         return ({"bad_record": self.skipped} if self.skipped else {}) | self.dropped_by
 
 
@@ -119,12 +119,12 @@ class Answer(BaseModel):
 
     @property
     def verdict(self) -> str | None:
-        """The judge's verdict: correct, wrong, abstained, malformed, or None where no judge knows."""
+        """The judge's verdict: correct, wrong, abstained or malformed; None if the question has no known answer."""
         verdict = self.scores.get("verdict")
         return verdict if isinstance(verdict, str) else None
 
     def score(self, name: str) -> float | None:
-        """Return a numeric score, or None where it is absent or not finite."""
+        """Return a numeric score, or None if it is missing or not finite."""
         value = self.scores.get(name)
         return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
@@ -137,7 +137,7 @@ class Parameters(BaseModel):
 
 
 class Done(BaseModel):
-    """A finished run's `done.json`, as far as the report reads it."""
+    """The fields of a finished run's `done.json` that the report reads."""
 
     seconds: float | None = None
     steps: int | None = None

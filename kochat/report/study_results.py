@@ -17,19 +17,19 @@ from kochat.runs import DONE_FILE
 
 STUDY_FILE = "study.json"
 DATA = "data"  # the factor that the chapter on data cleaning is about
-REFERENCES = {DATA: "v2"}  # values that labels leave out, because they are the ordinary ones
+REFERENCES = {DATA: "v2"}  # default values, which labels leave out
 
 Series = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: what it was, its last metrics, its curves and what it said.
+    """A finished run: its settings, last metrics, curves and answers.
 
     Args:
         entry: its row in ``study.json``.
         done: its ``done.json``.
-        home: its folder, where a stage's section finds the files of its own.
+        home: its folder, with the files of its stage.
         curves: logged metric -> (step, value) pairs.
         answers: its answers to the test prompts and the fixed prompts.
     """
@@ -51,7 +51,7 @@ class Run:
         return self.entry.stage
 
     def curve(self, metric: str) -> Series:
-        """Return (optimizer step, value) pairs of a logged metric in the order of logging; empty when never logged."""
+        """Return (step, value) pairs of a logged metric in the order of logging; empty if it was never logged."""
         return self.curves.get(metric, [])
 
     def last(self, metric: str) -> float | None:
@@ -72,7 +72,7 @@ class Run:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study's finished runs by name, in the order of `study.json`, and what is missing."""
+    """A study's finished runs by name, in the order of `study.json`, and its missing runs."""
 
     folder: Path
     study: StudyFile
@@ -81,11 +81,11 @@ class StudyResults:
     cleaning: CleaningSummary | None
 
     def of(self, stage: str) -> list[Run]:
-        """Return the finished runs of a stage, by the values of their factors in the order of `study.json`."""
+        """Return the finished runs of a stage, sorted by their factor values; factors in the order of `study.json`."""
         return sorted((run for run in self.runs.values() if run.stage == stage), key=self._place)
 
     def main(self, stage: str) -> list[Run]:
-        """Return the runs that a stage's chapter compares: those on the reference data, or all where there are none."""
+        """Return the runs that a stage's chapter compares: those on the reference data, or all if there are none."""
         runs = self.of(stage)
         return [run for run in runs if run.entry.factors.get(DATA) in (None, REFERENCES[DATA])] or runs
 
@@ -96,7 +96,7 @@ class StudyResults:
 
     @property
     def compared(self) -> list[Run]:
-        """The finished runs whose answers are compared, by stage; within one the reference data first."""
+        """The finished runs whose answers are compared, sorted by stage; within a stage the reference data first."""
         stages = [stage.name for stage in self.study.stages if stage.answers and stage.compared]
         return [
             run
@@ -121,7 +121,7 @@ class StudyResults:
 
 
 def value_order(value: Any) -> tuple[int, float, str]:
-    """Return a sort key for a factor's values: none first, then numbers by size, then words."""
+    """Return a sort key for a factor's values: None first, then numbers by size, then words."""
     if value is None:
         return 0, 0.0, ""
     if isinstance(value, (int, float)):
@@ -130,7 +130,7 @@ def value_order(value: Any) -> tuple[int, float, str]:
 
 
 def read_study(folder: Path) -> StudyResults:
-    """Read a study's folder; `UserError` when it is none or a file in it is broken."""
+    """Read a study's folder; raise `UserError` if it is not a study or a file in it is broken."""
     path = folder / STUDY_FILE
     if not path.is_file():
         raise UserError(f"{folder}: no study here ({STUDY_FILE} is missing); give the folder that `kochat study` wrote")
@@ -155,14 +155,14 @@ def _read_run(folder: Path, entry: RunEntry) -> Run:
 
 
 def _read_cleaning(folder: Path, summary: str | None) -> CleaningSummary | None:
-    """Read what cleaning wrote down; None when the study names no summary or it is gone."""
+    """Read the summary of cleaning; None if the study names none or the file is missing."""
     if summary is None or not (folder / summary).is_file():
         return None
     return read_record(CleaningSummary, folder / summary)
 
 
 def _read_curves(path: Path) -> dict[str, Series]:
-    """Read Lightning's metrics.csv: per metric the finite values with their steps, empty cells skipped."""
+    """Read Lightning's metrics.csv: metric -> (step, value) pairs, only finite values."""
     curves: dict[str, Series] = {}
     if not path.is_file():
         return curves

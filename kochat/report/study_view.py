@@ -1,4 +1,4 @@
-"""What a part of the report is made from: the study's results, their numbers and the words to tell them in, as one object."""
+"""The input of a report's sections: the study's results, their numbers and the report's words, as one object."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Contrast:
     """A contrast of finished runs.
 
     Args:
-        entry: what `study.json` says about it.
-        groups: runs that differ in the factor ``entry.vary`` alone, by its value; each has two or more. For a chain one group, the
-            runs in their order.
+        entry: its entry in `study.json`.
+        groups: groups of two or more runs that differ only in the factor ``entry.vary``, sorted by its value. A chain
+            has one group, its runs in order.
     """
 
     entry: ContrastEntry
@@ -29,7 +29,7 @@ class Contrast:
 
     @property
     def pairs(self) -> list[tuple[Run, Run]]:
-        """The (run, against) pairs: in a chain each run against the one before, else each value against the first one."""
+        """The (run, against) pairs: in a chain each run and the one before it, else each run and the first of its group."""
         if self.entry.chain:
             runs = {run.name: run for group in self.groups for run in group}
             steps = [step for step in pairwise(self.entry.chain) if runs.keys() >= set(step)]
@@ -44,7 +44,7 @@ class StudyView:
     Args:
         results: the finished runs.
         texts: the words.
-        records: the numbers of every answering run, by name; computed once.
+        records: run name -> numbers of every run that answers; computed once.
     """
 
     results: StudyResults
@@ -56,12 +56,12 @@ class StudyView:
         return label_runs(self.results.study, self.texts)
 
     def label(self, run: Run) -> str:
-        """Return what a run is called, in every table, legend and sentence."""
+        """Return the label of a run, the same in every table, legend and sentence."""
         return self._labels[run.name]
 
     @cached_property
     def contrasts(self) -> list[Contrast]:
-        """The study's contrasts, as far as their runs are finished: groups of at least two, chains of at least one run."""
+        """The study's contrasts with their finished runs: groups of at least two, chains of at least one run."""
         found = []
         for entry in self.results.study.contrasts:
             least = 1 if entry.chain else 2
@@ -87,7 +87,7 @@ class StudyView:
 
 @dataclass(frozen=True)
 class StageView:
-    """What a stage's section is made from.
+    """The input of a stage's section.
 
     Args:
         study: the whole study.
@@ -99,7 +99,7 @@ class StageView:
 
     @property
     def texts(self) -> Texts:
-        """The report's words, with those of the stages."""
+        """The report's words, including those of the stages."""
         return self.study.texts
 
     @property
@@ -109,17 +109,17 @@ class StageView:
 
     @cached_property
     def runs(self) -> list[Run]:
-        """The finished runs that the stage's chapter compares; runs on other data stand in the chapter on data."""
+        """The finished runs that the stage's chapter compares; runs on other data are in the chapter on data."""
         return self.study.results.main(self.stage.name)
 
     @cached_property
     def origins(self) -> list[Run]:
-        """The runs whose answers are compared and which this stage's runs start from."""
+        """The runs from which this stage's runs start, if their answers are compared."""
         return self.study.results.origins(self.runs)
 
     @property
     def varying(self) -> list[str]:
-        """The factors that vary among `runs`, without those that only follow from another one."""
+        """The factors that vary among `runs`, without those that are tied to another one."""
 
         def values(name: str) -> list[object]:
             return [run.entry.factors.get(name) for run in self.runs]
@@ -129,10 +129,10 @@ class StageView:
 
     @property
     def compared_by(self) -> str:
-        """The names of the varying factors, for a title; empty where nothing varies."""
+        """The names of the varying factors, for a title; empty if nothing varies."""
         return ", ".join(self.texts.named("factor_name", name) for name in self.varying)
 
 
 def view_study(results: StudyResults, texts: Texts) -> StudyView:
-    """Compute a study's numbers and put them beside its results and the words."""
+    """Compute a study's numbers, and join them with its results and the report's words."""
     return StudyView(results, texts, make_records(results))

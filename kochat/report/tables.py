@@ -1,4 +1,4 @@
-"""The report's tables, each a function from a study's view to a `Table`, or None where there is nothing to show."""
+"""The report's tables, each a function from a study's view to a `Table`, or None if there is nothing to show."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONTRASTED = (*SCORES, "reward", *FACTS)
 
 
 def runs_table(view: StudyView) -> Table:
-    """List every run of the study, missing ones included, with its factors, size and time."""
+    """Return a table of all runs of the study, including missing ones: factors, size and time."""
     texts, study = view.texts, view.results.study
     factors = [name for name in study.factors if any(entry.factors.get(name) is not None for entry in study.runs)]
     rows = []
@@ -43,13 +43,13 @@ def runs_table(view: StudyView) -> Table:
 
 
 def pairs_table(caption: str, header: Sequence[str], pairs: dict[str, Any]) -> Table | None:
-    """Show a flat mapping as a two-column table; None for an empty one."""
+    """Return a two-column table of a flat mapping; None if it is empty."""
     rows = [[Cell(str(key)), Cell(_plain(value))] for key, value in pairs.items()]
     return Table(caption, header, rows) if rows else None
 
 
 def variants_table(view: StudyView, caption: str, runs: Sequence[Run], metrics: Sequence[str]) -> Table | None:
-    """Show one row per answering run and one column per metric; metrics that no run has are left out."""
+    """Return a table with one row per run that answers and one column per metric; metrics without values are left out."""
     shown = [metric for metric in metrics if any(variant_text(view, run, metric) != NOTHING for run in runs)]
     if not runs or not shown:
         return None
@@ -58,7 +58,7 @@ def variants_table(view: StudyView, caption: str, runs: Sequence[Run], metrics: 
 
 
 def variant_text(view: StudyView, run: Run, metric: str) -> str:
-    """Write one number of a run: the only place where tables get it from."""
+    """Format one number of a run; all tables use this function."""
     if metric == "trainable":
         return count(run.done.parameters.trainable)
     if metric == "seconds":
@@ -70,7 +70,7 @@ def variant_text(view: StudyView, run: Run, metric: str) -> str:
 
 
 def versions_table(view: StudyView, contrasts: Sequence[Contrast]) -> Table | None:
-    """Compare two versions of the data, metric by metric, with the paired difference where it has an interval."""
+    """Return a table that compares two data versions metric by metric, with the paired difference if it has an interval."""
     rows = []
     for new, old in (pair for contrast in contrasts for pair in contrast.pairs if pair[0].name in view.records):
         for metric in (*SCORES, *LEGACY, "reward", *FACTS):
@@ -87,7 +87,7 @@ def versions_table(view: StudyView, contrasts: Sequence[Contrast]) -> Table | No
 
 
 def budget_table(view: StudyView, contrasts: Sequence[Contrast], factor: str) -> Table | None:
-    """Show how long the runs of the contrasts were trained: optimizer steps, tokens seen, seed."""
+    """Return a table of the training length of the contrasts' runs: optimizer steps, tokens read, seed."""
     rows = []
     for run in (run for contrast in contrasts for group in contrast.groups for run in group):
         seed = NOTHING if run.done.seed is None else str(run.done.seed)
@@ -99,13 +99,13 @@ def budget_table(view: StudyView, contrasts: Sequence[Contrast], factor: str) ->
 
 
 def difference_cell(view: StudyView, run: Run, against: Run, metric: str) -> Cell:
-    """Write the paired difference of two runs with its 95% interval, a dash where it was not measured."""
+    """Format the paired difference of two runs with its 95% interval; a dash if it was not measured."""
     interval = view.records[run.name].difference(view.records[against.name], metric)
     return Cell(NOTHING if interval is None else view.texts.interval(metric, interval, signed=True))
 
 
 def differences_table(view: StudyView, caption: str, pairs: Sequence[tuple[Run, Run]]) -> Table | None:
-    """Show the paired differences of (run, against) pairs with their 95% intervals, a column a pair."""
+    """Return a table of paired differences with 95% intervals, one column per (run, against) pair."""
     known = [(run, against) for run, against in pairs if {run.name, against.name} <= view.records.keys()]
     rows = []
     for metric in _CONTRASTED:
@@ -117,7 +117,7 @@ def differences_table(view: StudyView, caption: str, pairs: Sequence[tuple[Run, 
 
 
 def kinds_table(view: StudyView, runs: Sequence[Run]) -> Table | None:
-    """Show the scores of runs by kind of test prompt."""
+    """Return a table of the scores of runs by kind of test prompt."""
     metrics = (*SCORES, "reward", *FACTS)
     texts, records = view.texts, view.records
     rows = []
@@ -132,7 +132,7 @@ def kinds_table(view: StudyView, runs: Sequence[Run]) -> Table | None:
 
 
 def _versions(contrasts: Sequence[Contrast]) -> list[str]:
-    """Return the two values that all pairs of the contrasts compare, (old, new); empty words where they are not the same in all."""
+    """Return the two values that all pairs of the contrasts compare, (old, new); empty strings if pairs differ."""
     found = {
         tuple(factor_value(run.entry.factors.get(contrast.entry.vary or "")) for run in (old, new))
         for contrast in contrasts

@@ -1,7 +1,8 @@
-"""BLEU, ROUGE-L and chrF of a run's answers, kept per prompt so that parts and differences can be scored too.
+"""BLEU, ROUGE-L and chrF of a run's answers, kept per prompt to score subsets and differences too.
 
-BLEU and chrF are corpus scores: n-gram counts are summed over prompts before the score is taken, so a part's score, or a
-bootstrap draw's, comes from summed counts and never from a mean of per-prompt scores. ROUGE-L is a mean over prompts.
+BLEU and chrF are corpus scores: n-gram counts are summed over prompts before the score is computed. So the score of a
+subset or a bootstrap draw comes from summed counts, never from a mean of per-prompt scores. ROUGE-L is a mean over
+prompts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class TextScores:
     counts: Mapping[str, Mapping[str, np.ndarray]]
 
     def value(self, metric: str, ids: Collection[str]) -> float | None:
-        """Return a metric over the prompts `ids`; None where none of them has a reference."""
+        """Return a metric, 0 to 1, over the prompts `ids`; None if none of them has a reference."""
         if metric in self.means:
             found = [self.means[metric][key] for key in ids if key in self.means[metric]]
             return float(np.mean(found)) if found else None
@@ -38,7 +39,7 @@ class TextScores:
 
 
 def score_texts(answers: Collection[Answer]) -> TextScores:
-    """Compare every answer that has a reference with it."""
+    """Compare every answer with its reference; answers without one are left out."""
     rows = [(answer.id, answer.answer, answer.reference) for answer in answers if answer.reference is not None]
     ids, predictions, references = ([row[part] for row in rows] for part in range(3))
     means, counts = {}, {}
@@ -55,7 +56,7 @@ def score_texts(answers: Collection[Answer]) -> TextScores:
 def corpus_difference(metric: str, ours: TextScores, theirs: TextScores) -> Interval | None:
     """Return a corpus score's difference `ours - theirs` on shared prompts with its paired bootstrap interval.
 
-    A draw resamples prompts, the same ones for both, and scores the summed counts (Koehn 2004).
+    Each draw takes the same prompts for both and scores their summed counts (Koehn 2004).
     """
     ids = [key for key in ours.counts[metric] if key in theirs.counts[metric]]
     if not ids:
@@ -73,7 +74,7 @@ def signatures() -> dict[str, str]:
 
 
 def _corpus_scores(metric: str, counts: np.ndarray) -> np.ndarray:
-    """Score each row of summed counts (n, k) as a corpus of its own -> (n,)."""
+    """Return the corpus score of each row of summed counts: (n, k) -> (n,)."""
     return np.asarray(_metrics()[metric].row_scores(torch.from_numpy(counts)))
 
 

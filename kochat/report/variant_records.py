@@ -1,6 +1,6 @@
 """One record of numbers per run, computed once: every table, plot and sentence of the report reads the same record.
 
-The seed study prints three different BLEU scores for one PPO model. Here a variant's number has one source.
+So a model has the same number everywhere. (The study that kochat follows prints three BLEU scores for one PPO model.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHARES = {"accuracy": "correct", "hallucination": "wrong", "abstention": "absta
 
 @dataclass(frozen=True)
 class Part:
-    """The numbers of one run's answers to some of the test prompts. `values` lacks what was not measured."""
+    """The numbers of one run's answers to some of the test prompts. `values` has only measured metrics."""
 
     values: Mapping[str, float]
     verdicts: Mapping[str, int]
@@ -31,13 +31,13 @@ class Part:
 
     @property
     def n_judged(self) -> int:
-        """The number of answers with a verdict: those to questions that the judge knows."""
+        """The number of answers with a verdict, that is, to questions with known answers."""
         return sum(self.verdicts.values())
 
 
 @dataclass(frozen=True)
 class VariantRecord:
-    """The numbers of one answering run: on the whole test set, by kind of prompt, and what they are made of."""
+    """The numbers of one run: on the whole test set, by kind of prompt, and per prompt."""
 
     whole: Part
     by_kind: Mapping[str, Part]
@@ -47,11 +47,11 @@ class VariantRecord:
     texts: TextScores
 
     def get(self, metric: str) -> float | None:
-        """Return a metric's value on the whole test set, or None where it was not measured."""
+        """Return a metric's value on the whole test set, or None if it was not measured."""
         return self.whole.values.get(metric)
 
     def difference(self, other: VariantRecord, metric: str) -> Interval | None:
-        """Return this run's value minus the other's on shared prompts with its paired interval; None where unmeasured."""
+        """Return this run's value minus the other's on shared prompts, with the paired interval; None if not measured."""
         if metric in CORPUS_SCORES:
             return corpus_difference(metric, self.texts, other.texts)
         if metric not in self.per_prompt:
@@ -60,12 +60,12 @@ class VariantRecord:
 
 
 def make_records(results: StudyResults) -> dict[str, VariantRecord]:
-    """Compute the record of every finished run whose answers are compared, by name."""
+    """Compute the record of every finished run whose answers are compared: run name -> record."""
     return {run.name: variant_record(run) for run in results.compared}
 
 
 def variant_record(run: Run) -> VariantRecord:
-    """Compute an answering run's record; KL is the run's own last held-out measurement."""
+    """Compute the record of a run that answers; KL is the last value that the run logged on held-out prompts."""
     answers = run.test_answers
     texts = score_texts(answers)
     per_prompt = {metric: texts.means[metric] for metric in MEAN_SCORES}

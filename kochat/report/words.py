@@ -1,7 +1,7 @@
 """The report's words in Korean and English, and how numbers are written.
 
-The words stand in ``texts/LANG.yaml``, and those of a stage in its own folder's ``LANG.yaml``. A text is a template for
-`kochat.text.particles.fill`: `{name}` takes a word, `{name:은/는}` the word and the right particle.
+The words are in ``texts/LANG.yaml``, and those of a stage in ``LANG.yaml`` of its folder. A text is a template for
+`kochat.text.particles.fill`: `{name}` is replaced by a word, `{name:은/는}` by the word with the right particle.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Texts:
 
     Args:
         lang: ko or en.
-        packages: stages whose words are read too, as packages.
+        packages: packages of stages whose words are read too.
 
     Raises:
-        UserError: for another language, or where two packages give different words to one key.
+        UserError: another language, or two packages with different words for one key.
     """
 
     def __init__(self, lang: str, packages: Sequence[str] = ()) -> None:
@@ -46,7 +46,7 @@ class Texts:
             self._add(package)
 
     def __call__(self, key: str, **words: object) -> str:
-        """Return the text `key` with its words filled in; KeyError for an unknown key."""
+        """Return the text `key` with ``words`` filled in; raise KeyError for an unknown key."""
         return fill(self._texts[key], **words)
 
     def has(self, key: str) -> bool:
@@ -54,7 +54,7 @@ class Texts:
         return key in self._texts
 
     def named(self, group: str, name: str) -> str:
-        """Return the text `group.name`, or `name` itself where there is none."""
+        """Return the text `group.name`, or `name` if there is none."""
         return self(f"{group}.{name}") if self.has(f"{group}.{name}") else name
 
     def metric(self, metric: str) -> str:
@@ -62,21 +62,21 @@ class Texts:
         return self.named("metric", metric)
 
     def kind(self, kind: str) -> str:
-        """Return the name of a kind of test prompt; a kind without a name stands as it is."""
+        """Return the name of a kind of test prompt, or the kind itself if it has no name."""
         return self.named("kind", kind)
 
     def verdict(self, verdict: str | None) -> str:
-        """Return the word for the judge's verdict, empty for none."""
+        """Return the word for the judge's verdict; empty for None."""
         return self(f"verdict.{verdict}") if verdict and self.has(f"verdict.{verdict}") else ""
 
     def factor(self, name: str, value: Any) -> str:
-        """Say a factor's value so that it is understood alone: `rank 16`, `learning_rate 0.001`."""
+        """Format a factor's value with its name: `rank 16`, `learning_rate 0.001`."""
         written = factor_value(value)
         key = next((key for key in (f"factor.{name}.{written}", f"factor.{name}") if self.has(key)), "factor")
         return self(key, name=name, value=written)
 
     def number(self, metric: str, value: float | None, *, signed: bool = False) -> str:
-        """Write a metric's value, the same wherever it stands; `signed` marks a difference (percentage points for shares)."""
+        """Format a metric's value, the same everywhere; `signed` is for a difference (percentage points for shares)."""
         if value is None:
             return NOTHING
         sign = "+" if signed else ""
@@ -86,13 +86,13 @@ class Texts:
         return f"{value:{sign}.{_DECIMALS.get(metric, 3)}f}"
 
     def interval(self, metric: str, interval: Interval, *, signed: bool = False) -> str:
-        """Write a value with its interval: 0.123 (0.100, 0.146)."""
+        """Format a value with its interval: 0.123 (0.100, 0.146)."""
         bounds = (interval.value, interval.low, interval.high)
         value, low, high = (self.number(metric, x, signed=signed) for x in bounds)
         return f"{value} ({low}, {high})"
 
     def duration(self, seconds: float | None) -> str:
-        """Write a duration: 48 s, 3 min 20 s."""
+        """Format a duration in seconds: 48 s, 3 min 20 s."""
         if seconds is None:
             return NOTHING
         whole = round(seconds)
@@ -112,7 +112,7 @@ class Texts:
 
 @cache
 def read_texts(lang: str, package: str | None = None) -> dict[str, str]:
-    """Read the texts of one language, a flat mapping of keys to templates: the report's, or a stage's (none where it has no file)."""
+    """Read the texts of one language, key -> template: those of the report, or of a stage (empty without a file)."""
     source = files("kochat.report") / "texts" if package is None else files(package)
     path = source / f"{lang}.yaml"
     if package is not None and not path.is_file():
@@ -122,12 +122,12 @@ def read_texts(lang: str, package: str | None = None) -> dict[str, str]:
 
 
 def count(value: int | None) -> str:
-    """Write a count with thousands separated."""
+    """Format a count with a thousands separator."""
     return NOTHING if value is None else f"{value:,}"
 
 
 def factor_value(value: Any) -> str:
-    """Write a factor's value, numbers with all the digits that tell them from others."""
+    """Format a factor's value; numbers with enough digits to distinguish them."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):

@@ -1,1 +1,1 @@
-"""What an answer is worth."""
+"""Rewards of answers: reward models and the centring of their scores."""

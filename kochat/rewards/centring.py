@@ -1,7 +1,8 @@
-"""Give the scores of a reward model a fixed zero and unit.
+"""Centre and scale the scores of a reward model.
 
-A ranking loss leaves a constant and a scale free. The zero is the mean score of held-out demonstrations (Stiennon et al. 2020,
-arXiv:2009.01325, section 3.4), the unit the spread of scores on held-out answers.
+A ranking loss does not fix the constant and the scale of the scores. Here 0 is the mean score of held-out
+demonstrations (Stiennon et al. 2020, arXiv:2009.01325, section 3.4), and 1 is one standard deviation of the scores of
+held-out answers above it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ Scores = TypeVar("Scores", bound=Any)  # a float, an array or a tensor
 
 @dataclass(frozen=True)
 class Centring:
-    """Where a reward model's raw scores have their 0 and their 1.
+    """The mean and standard deviation that centre a reward model's raw scores.
 
     Args:
-        mean: raw score that becomes 0.
-        std: by how much a raw score must lie above ``mean`` to become 1; above 0.
+        mean: the raw score that becomes 0.
+        std: the raw score ``mean + std`` becomes 1; above 0.
     """
 
     mean: float = 0.0
@@ -30,5 +31,5 @@ class Centring:
 
 
 def centring_of(reward_mean: float | None, reward_std: float | None) -> Centring | None:
-    """Return the centring that an export's statistics give, or None where one of them was not kept."""
+    """Return the centring with these statistics of an export, or None if one of them is missing."""
     return None if reward_mean is None or reward_std is None else Centring(reward_mean, reward_std)

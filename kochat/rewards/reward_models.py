@@ -1,4 +1,4 @@
-"""Reward models as rewards: a frozen value role, and the centring that gives its scores a zero and a unit."""
+"""Load reward models: a frozen value role and the centring of its scores."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class RewardModel:
 
     Args:
         role: the model.
-        centring: the zero and the unit of its scores.
+        centring: the centring of its scores.
     """
 
     role: Role
     centring: Centring
 
     def raw_scores(self, rows: Rows) -> torch.Tensor:
-        """Return the model's score at each row's last real token, where it was trained to be read, (b,) float32."""
+        """Return the raw score of each row, read at its last real token as in training, (b,) float32."""
         return last_scores(self.role, rows)
 
 
 def load_reward_model(pool: HostPool, name: str, folder: Path, centring: Centring) -> RewardModel:
-    """Load a reward model's export; one that is an adapter shares its base with what is in the pool."""
+    """Load a reward model's export; an adapter shares its base with the models in the pool."""
     return RewardModel(pool.load(name, folder, value=True), centring)
 
 
@@ -42,15 +42,15 @@ def export_centring(field: str, folder: Path, *, scale: bool = True) -> Centring
     """Return the centring of a reward model's export.
 
     Args:
-        field: the config's field that names the model, for messages.
+        field: the config field of the model, for error messages.
         folder: the export.
-        scale: False leaves the unit of the scores as it is.
+        scale: False does not divide by the standard deviation.
 
     Returns:
-        The export's own centring. Scores of a model that kochat did not make are taken as they are, with a warning.
+        The centring of the export. For a model that kochat did not train it changes nothing, and a warning is given.
 
     Raises:
-        UserError: when kochat made the model and no validation measured its scores.
+        UserError: kochat trained the model, but without a validation that measured its scores.
     """
     info = read_info(folder)
     if info is None:

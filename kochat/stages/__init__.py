@@ -1,4 +1,4 @@
-"""The stages of training, one folder each, in the order in which they run and stand in a report.
+"""The stages of training, one folder each, in the order in which they run and appear in a report.
 
 Each folder's ``__init__.py`` holds its `Stage`; importing it loads neither torch nor Lightning. A stage of another package needs no
 entry here: its config names it by class path, and ``kochat report --stages PACKAGE`` finds its section.
@@ -22,10 +22,10 @@ BUILT_IN = (
 
 
 def stages_by_name(packages: Sequence[str] = ()) -> dict[str, Stage]:
-    """Return kochat's own stages, then those of ``packages``, by name.
+    """Return kochat's stages and those of ``packages``: name -> `Stage`, kochat's first.
 
     Raises:
-        UserError: when a package cannot be imported or holds no ``STAGE``.
+        UserError: a package cannot be imported, or has no ``STAGE``.
     """
     return {stage.name: stage for stage in map(_stage_of, [*BUILT_IN, *packages])}
 

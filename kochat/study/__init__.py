@@ -1,1 +1,1 @@
-"""A study: a plan of runs on one data set, their answers scored alike, statistics, and one report."""
+"""Studies: a plan of runs on one data set, scores of their answers by one reward model, statistics, and a report."""

@@ -23,7 +23,7 @@ _DEFINED = ("reward", "accuracy", "hallucination", "abstention", "val_loss")
 
 
 def overview(view: StudyView, reports: Sequence[StageReport]) -> Section:
-    """Say what was done, what was found, and with what."""
+    """Return the overview: what was done, the findings, and the environment."""
     texts, results = view.texts, view.results
     seeds = _seeds(view)
     what = texts(
@@ -50,7 +50,7 @@ def overview(view: StudyView, reports: Sequence[StageReport]) -> Section:
 
 
 def data(view: StudyView) -> list[Section]:
-    """Show what cleaning did, and what the data's version changed in otherwise equal runs."""
+    """Return the chapter on data: what cleaning did, and how runs differ that differ only in the data version."""
     texts, contrasts = view.texts, view.varied(DATA)
     scores: list[Block | None] = [
         tables.budget_table(view, contrasts, DATA),
@@ -65,7 +65,7 @@ def data(view: StudyView) -> list[Section]:
 
 
 def _data_answers(view: StudyView, contrasts: Sequence[Contrast]) -> list[Section]:
-    """Lay side by side the answers of the last stage whose runs differ in their data."""
+    """Show side by side the answers of the last stage whose runs differ in their data."""
     answered = [contrast for contrast in contrasts if contrast.groups[0][0].name in view.records]
     if not answered:
         return []
@@ -76,7 +76,7 @@ def _data_answers(view: StudyView, contrasts: Sequence[Contrast]) -> list[Sectio
 
 
 def chains(view: StudyView) -> list[Section]:
-    """Follow each chain from its first run to its last, then show all verdicts, and all answers to the fixed prompts."""
+    """Return a chapter for each chain of runs, then all verdicts and all answers to the fixed prompts."""
     texts, results = view.texts, view.results
     found = [chain for chain in view.chains if any(run.name in view.records for run in chain.groups[0])]
     lost = not found and any(entry.chain for entry in results.study.contrasts)
@@ -115,7 +115,7 @@ def _names(view: StudyView, chain: Contrast) -> str:
 
 
 def limits(view: StudyView, reports: Sequence[StageReport]) -> Section:
-    """Say what the numbers do not show; each stage adds its own."""
+    """Return the chapter on what the numbers do not show; each stage adds its own sentences."""
     texts, seeds = view.texts, _seeds(view)
     own = [said for report in reports if report.runs for said in report.offers("limits", _no_limits)(report.view)]
     points = [
@@ -130,7 +130,7 @@ def limits(view: StudyView, reports: Sequence[StageReport]) -> Section:
 
 
 def _judge_agreement(texts: Texts) -> str:
-    """Say how far the judge of facts agrees with a reader, from labels that it was never mended on."""
+    """Return a sentence on the agreement of the judge with a reader, on labels that were not used to improve the judge."""
     kept = judge_agreement()
 
     def right_of(verdict: str) -> float:
@@ -155,7 +155,7 @@ def _no_limits(view: object) -> list[str]:
 
 
 def definitions(view: StudyView, reports: Sequence[StageReport]) -> Section:
-    """Define every metric, those of the stages among them."""
+    """Return the definitions of all metrics, including those of the stages."""
     texts = view.texts
     signed = [
         (texts.metric(name), [texts(f"definition.{name}"), texts("definition.signature", signature=signature)])

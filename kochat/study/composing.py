@@ -1,4 +1,4 @@
-"""Compose a study's report from its own chapters and those of its stages, and write it."""
+"""Compose a study's report from the general chapters and those of its stages, and write it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_report(folder: Path, lang: str, stages: Mapping[str, Stage]) -> Path:
         The path of ``report.html``.
 
     Raises:
-        UserError: The folder is no study, a file in it is broken, or ``lang`` is neither ko nor en.
+        UserError: The folder is not a study, a file in it is broken, or ``lang`` is neither ko nor en.
     """
     packages = [stage.package for stage in stages.values()]
     texts = Texts(lang, packages)
@@ -40,7 +40,7 @@ def write_report(folder: Path, lang: str, stages: Mapping[str, Stage]) -> Path:
 
 
 def make_document(view: StudyView, reports: Sequence[StageReport]) -> Document:
-    """Compose the whole report of a study; parts whose runs are missing say so instead."""
+    """Compose the whole report of a study; a section with missing runs says so."""
     texts, study = view.texts, view.results.study
     parts = [
         chapters.overview(view, reports),
@@ -60,19 +60,19 @@ def make_document(view: StudyView, reports: Sequence[StageReport]) -> Document:
 
 
 def stage_chapter(report: StageReport) -> list[Section]:
-    """Return a stage's own chapter and its paired differences; a plain one for a stage whose package was not named."""
+    """Return a stage's chapter and its paired differences; a plain chapter if the stage's package was not named."""
     sections = report.offers("sections")
     if sections is not None:
         own = list(sections(report.view))
     elif report.known and not report.view.study.varied(stage=report.view.stage.name):
-        own = []  # a stage without a section, such as the baseline, stands in the chains
+        own = []  # a stage without a section, such as the baseline, appears in the chains
     else:
         own = [_plain_chapter(report)]
     return own + _differences(report)
 
 
 def _plain_chapter(report: StageReport) -> Section:
-    """Show the scores of a stage that has no section here, and say how to get it."""
+    """Show the scores of a stage without a section, and say which command adds the section."""
     view, study = report.view, report.view.study
     words = {"folder": study.results.folder, "package": view.stage.package}
     hint = view.texts("stage_no_section" if report.known else "stage_without_section", **words)
@@ -82,7 +82,7 @@ def _plain_chapter(report: StageReport) -> Section:
 
 
 def _differences(report: StageReport) -> list[Section]:
-    """Show the paired differences of a stage's contrasts, but those of the data, which have a chapter."""
+    """Show the paired differences of a stage's contrasts, except those of the data, which have their own chapter."""
     view = report.view
     blocks: list[Block | None] = []
     for contrast in view.study.varied(stage=view.stage.name):

@@ -1,4 +1,4 @@
-"""The report's findings: sentences made from a study's contrasts, none from the names of its stages."""
+"""Make the report's findings from a study's contrasts; no stage is treated by its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FACTS = ("accuracy", "hallucination")
 
 
 def make_findings(view: StudyView, reports: Sequence[StageReport]) -> list[Finding]:
-    """Return (heading, sentences) for the data, for each other factor of each stage, and for the chains; no sentence twice."""
+    """Return (heading, sentences) for the data, each other factor of each stage, and the chains; no sentence is repeated."""
     texts = view.texts
     found: list[Finding] = [(texts("finding.data"), _about_data(view))]
     for report in reports:
@@ -28,7 +28,7 @@ def make_findings(view: StudyView, reports: Sequence[StageReport]) -> list[Findi
 
 
 def contrast_title(view: StudyView, contrast: Contrast) -> str:
-    """Return the name that the study gives a contrast, else that of the factor that it varies."""
+    """Return the name of a contrast from the study's YAML, else the name of its factor."""
     return contrast.entry.name or view.texts.named("factor_name", contrast.entry.vary or "")
 
 
@@ -42,7 +42,7 @@ def _about_data(view: StudyView) -> list[str]:
 
 
 def _about_factor(view: StudyView, report: StageReport, contrast: Contrast) -> list[str]:
-    """Say what a stage says about its contrast; else name the lowest loss and compare the ends of each group."""
+    """Return the stage's own sentences; without any, the lowest loss and a comparison of first and last run of each group."""
     own = report.offers("vary_findings")
     if own is not None:
         return list(own(report.view, contrast))

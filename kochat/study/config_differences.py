@@ -1,4 +1,4 @@
-"""In which config keys the runs of one stage differ, beyond the factors that a study names, and what to call those keys."""
+"""Find the config keys in which runs of one stage differ, besides the study's named factors, and name these keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from kochat.config_types import ModelSource
 from kochat.study.resolved_runs import SHUFFLE_SEED, ResolvedRun
 
-# Names and places: a result does not follow from them.
+# Names and paths, on which results do not depend.
 _NO_DIFFERENCE = (
     "config", "name", "study", "logs_dir", "skip_finished", "ckpt_path", "verbose", "weights_only",
     "trainer.logger", "trainer.default_root_dir",
@@ -21,12 +21,12 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class Differences:
-    """The keys that differ within a stage and that no named factor covers, by the factor name that each gets."""
+    """The keys that differ within a stage and belong to no named factor: new factor name -> key."""
 
     keys: dict[str, str]
 
     def name_of(self, key: str, taken: set[str]) -> str:
-        """Return a factor name for one more key: its last part, or as many parts as no name of ``taken`` has."""
+        """Return a factor name for another key: its last part, or more of its last parts if that name is in ``taken``."""
         return next(name for name in _candidates(key) if name not in taken)
 
 
@@ -45,7 +45,7 @@ def find_differences(runs: Sequence[ResolvedRun], named: Mapping[str, str]) -> D
 
 
 def lookup(config: Mapping[str, Any], key: str, default: Any = None) -> Any:
-    """Return a config's value at a dotted key (entries of lists by number), the default where there is no such key."""
+    """Return a config's value at a dotted key (list entries by number), or the default if there is no such key."""
     value: Any = config
     for part in key.split("."):
         if isinstance(value, Mapping) and part in value:
@@ -58,7 +58,7 @@ def lookup(config: Mapping[str, Any], key: str, default: Any = None) -> Any:
 
 
 def _differing(members: Sequence[ResolvedRun], named: Sequence[str]) -> list[str]:
-    """Return the keys whose values differ; where a run lacks a whole group (a LoRA that is null), the group's key."""
+    """Return the keys whose values differ; if a run has no such group (a LoRA that is null), the key of the group."""
     leaves = [run.leaves for run in members]
     keys = dict.fromkeys(key for own in leaves for key in own)
     found = []
@@ -75,7 +75,7 @@ def _differing(members: Sequence[ResolvedRun], named: Sequence[str]) -> list[str
 
 
 def _covered(key: str, named: Sequence[str]) -> bool:
-    """Tell whether a key is a name or a place, or belongs to a named factor."""
+    """Tell whether a key is a name or a path, or belongs to a named factor."""
     return any(key == own or key.startswith(f"{own}.") for own in (*_NO_DIFFERENCE, *named))
 
 
@@ -84,7 +84,7 @@ def _holds(key: str, named: Sequence[str]) -> bool:
 
 
 def _group(key: str, members: Sequence[ResolvedRun]) -> str:
-    """Return the shortest beginning of a key at which some run has no group."""
+    """Return the shortest prefix of a key at which some run has no group."""
     parts = key.split(".")
     for length in range(1, len(parts)):
         start = ".".join(parts[:length])
@@ -94,12 +94,12 @@ def _group(key: str, members: Sequence[ResolvedRun]) -> str:
 
 
 def _follows_seed(key: str, members: Sequence[ResolvedRun]) -> bool:
-    """Tell whether a key is the shuffle's seed, which a study sets to each run's seed."""
+    """Tell whether a key is the seed of shuffling, which a study sets to each run's seed."""
     return key == SHUFFLE_SEED and all(run.leaves.get(key) == run.leaves.get(SEED) for run in members)
 
 
 def _names(keys: Sequence[str], taken: set[str]) -> dict[str, str]:
-    """Name each key after its last part, all keys of one last part after more of theirs."""
+    """Name each key by its last part; keys with the same last part by more of their parts."""
     names: dict[str, str] = {}
     for key in keys:
         others = {name for other in keys if other != key for name in _candidates(other)}
@@ -111,7 +111,7 @@ def _names(keys: Sequence[str], taken: set[str]) -> dict[str, str]:
 def _candidates(key: str) -> list[str]:
     """Return the names that a key may get: its last part, its last two ..., the whole key.
 
-    `init_args` says nothing, and the last part `class_path` alone not whose.
+    `init_args` is left out, and `class_path` alone is not a name, since it does not say which class.
     """
     parts = [part for part in key.split(".") if part != "init_args"]
     least = 2 if parts[-1] == "class_path" or parts[-1].isdecimal() else 1

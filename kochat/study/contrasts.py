@@ -19,7 +19,7 @@ class ContrastMaker:
 
     Args:
         runs: the study's runs, in the report's order of stages.
-        factors: what they differ in.
+        factors: the factors of the study.
     """
 
     runs: Sequence[ResolvedRun]
@@ -29,12 +29,12 @@ class ContrastMaker:
         """Return the contrasts that a plan asks for.
 
         Raises:
-            UserError: when a run, a factor or a stage is unknown, or no two runs differ in a factor alone.
+            UserError: a run, factor or stage is unknown, or no two runs differ only in the factor.
         """
         return [entry for contrast in contrasts for entry in self._make(contrast)]
 
     def default(self) -> list[ContrastEntry]:
-        """Return the contrasts of a plan that names none: every factor that varies, then what the last run starts from."""
+        """Return the default contrasts: every factor that varies, then the chain of models that ends in the last run."""
         entries = []
         for stage in self._stages:
             for factor in self.factors.varying[stage]:
@@ -67,7 +67,7 @@ class ContrastMaker:
         return entries
 
     def _vary(self, contrast: PlannedContrast) -> list[ContrastEntry]:
-        """Return the contrast of one factor, stage by stage; the factors that follow from it may change with it."""
+        """Return the contrasts of one factor, one per stage; factors that are tied to it may change with it."""
         factor, entries = contrast.vary or "", []
         for stage in self._stages if contrast.stage is None else [contrast.stage]:
             tied = [name for name, leader in self.factors.tied[stage].items() if leader == factor]
@@ -89,7 +89,7 @@ class ContrastMaker:
         return [group for group in ordered if self._differ(group, factor)]
 
     def _chains(self, contrast: PlannedContrast) -> list[ContrastEntry]:
-        """Return a chain, once for each seed where its runs are repeated."""
+        """Return a chain, one per seed if its runs are repeated."""
         copies: dict[str, list[str]] = {}
         for run in self.runs:
             copies.setdefault(run.origin, []).append(run.name)
@@ -108,7 +108,7 @@ class ContrastMaker:
         return [ContrastEntry(name=contrast.name, chain=chain) for chain in chains]
 
     def _last_chain(self) -> list[str]:
-        """Follow the last compared run back to where it starts; an untrained baseline comes first."""
+        """Return the chain from the first model to the last compared run; an untrained baseline comes first."""
         compared = {run.name: run for run in self.runs if run.stage.answers and run.stage.compared}
         trained = [run for run in compared.values() if run.stage.trains]
         if not trained:

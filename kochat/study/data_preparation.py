@@ -1,4 +1,4 @@
-"""Prepare the data of a study: write or copy v1, clean it to v2, score the cleaning where the dirt is known."""
+"""Prepare the data of a study: write or copy v1, clean it to v2, score the cleaning if the dirt is known."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kochat.study.plan import SAMPLE
 def prepare_study(data_dir: Path, raw: str | Path, sample_size: str, seed: int) -> dict[str, Any]:
     """Fill ``data_dir/v1`` and ``data_dir/v2`` for a study and describe them for its report.
 
-    What is there already and has the same origin is kept; v2 is written again, since cleaning gives the same files.
+    Existing data of the same origin is kept; v2 is written again, since cleaning always gives the same files.
 
     Returns:
-        ``summary``: the path of the cleaning's counts; ``dirt_scores``: recall and precision by kind of dirt (embedded world).
+        ``summary``: the path of the cleaning summary; ``dirt_scores``: recall and precision by kind of dirt (embedded world).
 
     Raises:
-        UserError: when the raw data is missing or wrong.
+        UserError: the raw data is missing or wrong.
     """
     v1, v2 = data_dir / "v1", data_dir / "v2"
     if str(raw) == SAMPLE:

@@ -1,4 +1,4 @@
-"""Score the cleaning against the embedded world's planted dirt: by rule, how much was found and how much touched without need."""
+"""Score the cleaning on the embedded world's planted dirt: recall and precision by kind."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from kochat.storage import read_jsonl
 DIRT_FILE = "dirt.jsonl"
 Row = tuple[str, int]
 Score = dict[str, int | float]
-# Rows that went for the sake of the test set, not because they were dirty.
+# Rules that remove rows for the test set, not because they are dirty.
 SPLIT_RULES = frozenset({"held_out", "near_test", "fixed_prompt"})
 
 
 def dirt_scores(v1: Path, v2: Path) -> dict[str, Score]:
     """Return by kind of dirt ``planted``, ``found``, ``recall``, and for its rule ``touched`` and ``precision``.
 
-    Found means: what should go was dropped, by whichever rule; what should be repaired has its clean text again. Of
-    duplicates either copy may have gone. `touched` counts the rows that the kind's own rule changed or dropped,
-    `precision` is the share of these that were planted dirt of any kind. Rows that left for the test set are counted
-    nowhere, unless their dirt was dealt with before. A rule whose kind was never planted has a row of its own with what it
-    touched. The row ``all`` sums over kinds and rules.
+    Found means: a row to drop was dropped, by any rule; a row to repair has its clean text again. Of duplicates any
+    copy may be dropped. `touched` is the number of rows that the rule of this kind changed or dropped; `precision` is
+    the share of these with planted dirt of any kind. Rows that were moved to the test set are not counted, unless a
+    rule handled their dirt before. A rule without planted dirt has its own row with `touched`. The row ``all`` is the
+    sum over kinds and rules. Shares are from 0 to 1.
     """
     ledger = list(read_jsonl(v2 / LEDGER_FILE))
     gone = {_row(line) for line in ledger if line["rule"] in SPLIT_RULES}
@@ -52,7 +52,7 @@ def dirt_scores(v1: Path, v2: Path) -> dict[str, Score]:
 
 
 class _Dealt:
-    """What a ledger says was done about each row."""
+    """The actions of a ledger, by row."""
 
     def __init__(self, ledger: Iterable[dict[str, Any]]) -> None:
         self._dropped: set[Row] = set()
@@ -64,7 +64,7 @@ class _Dealt:
                 self._mended[_row(line), line["field"]] = line["after"]
 
     def found(self, label: dict[str, Any]) -> bool:
-        """Say whether the dirt that `label` tells of was dealt with as it should be."""
+        """Tell whether the dirt of `label` was dropped or repaired as planned."""
         if label["action"] == "repair":
             return self._mended.get((_row(label), label["field"])) == label["clean"]
         return not self._dropped.isdisjoint(_copies(label))
@@ -75,7 +75,7 @@ def _row(line: dict[str, Any]) -> Row:
 
 
 def _copies(label: dict[str, Any]) -> set[Row]:
-    """Return the rows a label speaks of: a duplicate is found when any row of its text went."""
+    """Return the rows of a label: a duplicate is found if any row with its text was dropped."""
     return {_row(label)} | ({(label["file"], label["of"])} if label.get("of") is not None else set())
 
 

@@ -1,7 +1,8 @@
-"""What the runs of a study differ in, read from their resolved configs, never from their names.
+"""Find the factors in which runs of a study differ, from their resolved configs, never from their names.
 
-A study names factors, a config key each. A factor that a run's own config lacks is that of the run which it starts from: PPO's
-rank is its SFT model's. Whatever else two runs of one stage differ in is a factor too, named after its key.
+A study names factors, each with a config key. If a run's config has no such key, the run has the value of the run from
+which it starts: PPO has the rank of its SFT model. Any other key in which two runs of one stage differ is a factor too,
+named after the key.
 """
 
 from __future__ import annotations
@@ -24,12 +25,11 @@ class StudyFactors:
     """The factors of a study.
 
     Args:
-        keys: each factor's config key, by its name: first those that the study names, then those that were found.
-        values: each run's value of each factor, None where neither it nor what it starts from has one.
-        sources: the runs of the study that each run starts from, by config key.
-        varying: by stage, the factors in which its runs differ.
-        tied: by stage, for a found factor that follows from one that the study names (a learning rate that goes with the rank):
-            that one.
+        keys: factor name -> config key; first the named factors, then the found ones.
+        values: run name -> factor -> value; None if neither the run nor the runs that it starts from have one.
+        sources: run name -> config key -> run of the study from which it starts.
+        varying: stage -> factors in which its runs differ.
+        tied: stage -> found factor -> the named factor that determines it (a learning rate that changes with the rank).
     """
 
     keys: dict[str, str]
@@ -40,15 +40,15 @@ class StudyFactors:
 
 
 def find_factors(runs: Sequence[ResolvedRun], named: Mapping[str, str]) -> StudyFactors:
-    """Find in what the runs differ.
+    """Find the factors in which the runs differ.
 
     Args:
         runs: the study's runs, in the order in which they are run.
         named: the study's own factors: name -> config key.
 
     Raises:
-        UserError: when a run starts from a later one, a named factor's key is in no config, or two runs of a stage are told apart
-            by nothing.
+        UserError: a run starts from a later one, a named factor's key is in no config, or two runs of a stage do not
+            differ.
     """
     sources = {run.name: _sources(run, runs) for run in runs}
     _check_keys(runs, named)
@@ -68,24 +68,24 @@ def find_factors(runs: Sequence[ResolvedRun], named: Mapping[str, str]) -> Study
 
 
 def _seed_last(keys: dict[str, str]) -> dict[str, str]:
-    """Put the seed after all other factors: labels and orders of runs then keep the repetitions of a setting together."""
+    """Put the seed after all other factors, so that the runs of one setting stay together in sorted lists."""
     return dict(sorted(keys.items(), key=lambda item: item[1] == SEED))
 
 
 def same(a: Any, b: Any) -> bool:
-    """Tell whether two values of a factor are the same; True is not 1."""
+    """Tell whether two values of a factor are the same; 1 and 1.0 are, True and 1 are not."""
     return identity(a) == identity(b)
 
 
 def identity(value: Any) -> Any:
-    """Return what two values share when they are the same factor value: 1 and 1.0 are, True and 1 are not."""
+    """Return a key that is equal for equal factor values: 1 and 1.0 are equal, True and 1 are not."""
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     return float(value) if isinstance(value, (int, float)) else json.dumps(value, sort_keys=True, default=str)
 
 
 class _Finder:
-    """Read the values of factors, through the runs that a run starts from."""
+    """Read the values of factors, also from the runs from which a run starts."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class _Finder:
         self._differences = differences
 
     def all_values(self) -> dict[str, dict[str, Any]]:
-        """Return the values of all factors, upstream runs first; find which model inputs are factors themselves."""
+        """Return the values of all factors, upstream runs first; also find model inputs that are factors."""
         values: dict[str, dict[str, Any]] = {}
         for run in self.runs.values():
             values[run.name] = {name: self._value(run, name, key, values) for name, key in self.keys.items()}
@@ -122,7 +122,7 @@ class _Finder:
         if own is not _LACKING:
             return own
         if name not in self._named and not run.stage.trains:
-            return None  # what its model was trained with is no setting of a run that trains nothing
+            return None  # a run that trains nothing does not have the training settings of its model
         upstream = [self.runs[source] for source in dict.fromkeys(self.sources[run.name].values())]
         for source in sorted(upstream, key=lambda source: not source.stage.answers):  # a policy before a reward model
             if known[source.name].get(name) is not None:
@@ -130,7 +130,7 @@ class _Finder:
         return None
 
     def _tells_more(self, members: Sequence[ResolvedRun], key: str, values: Mapping[str, Mapping[str, Any]]) -> bool:
-        """Tell whether a model input differs between runs in something that the runs' own factors do not show."""
+        """Tell whether a model input differs between runs in a way that no factor of these runs shows."""
         inputs = {run.name: run.model_sources.get(key) for run in members}
         for number, run in enumerate(members):
             for other in members[:number]:
@@ -145,7 +145,7 @@ class _Finder:
         other: tuple[ResolvedRun, str | None],
         values: Mapping[str, Mapping[str, Any]],
     ) -> bool:
-        """Tell whether all that two inputs differ in stands among the factors of the runs that start from them."""
+        """Tell whether every difference of two inputs is a factor of the runs that start from them."""
         (run_a, a), (run_b, b) = one, other
         if a not in self.runs or b not in self.runs or self.runs[a].stage.name != self.runs[b].stage.name:
             return False
@@ -156,7 +156,7 @@ class _Finder:
         )
 
     def _origin(self, source: str | None) -> str | None:
-        """Return the name of an input without its seed, which is a factor of its own."""
+        """Return the name of an input without its seed, which is another factor."""
         return self.runs[source].origin if source in self.runs else source
 
     def _add_source(self, key: str) -> None:
@@ -209,7 +209,7 @@ def _tied(
     found: Sequence[str],
     values: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, str]:
-    """Find the factors that follow from a named one: one value of that one never goes with two values of theirs."""
+    """Find the factors that a named factor determines: each value of the named one has only one value of theirs."""
     tied: dict[str, str] = {}
     for name in varying:
         for leader in varying:

@@ -1,4 +1,4 @@
-"""A study's YAML: which runs there are, on which data, in which factors they differ, and what is compared."""
+"""The YAML of a study: its runs, their data, their factors, and what is compared."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class PlannedRun(BaseModel):
     Args:
         name: the run's name.
         config: the run's YAML, relative to the study's.
-        overlays: more YAMLs, each merged over those before it.
+        overlays: further YAMLs, each merged over the earlier ones.
         set: single values by dotted key, such as ``model.init_args.kl_coef``.
         command: fit, or test for a baseline that is not trained.
-        steps_of: an earlier run whose optimizer steps this one takes too, so that the two differ in their data and not in how long
-            they were trained: v1 has more rows than v2.
-        per_seed: whether the study's seeds multiply this run; null asks its stage.
+        steps_of: an earlier run; this run takes as many optimizer steps, so that v1 and v2 runs differ only in their
+            data. Without it v1 would be trained longer, since it has more rows than v2.
+        per_seed: whether this run is repeated for each seed; null takes the setting of its stage.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,12 +54,12 @@ MAX_SEED = 2**32 - 1  # NumPy takes no larger one
 
 
 class PlannedContrast(BaseModel):
-    """What is compared: all runs that differ in the factor ``vary`` alone, or a ``chain`` of runs, each with the one before it.
+    """A comparison: runs that differ only in the factor ``vary``, or a ``chain`` of runs, each with the one before it.
 
     Args:
-        vary: a factor's name.
+        vary: the name of a factor.
         stage: the stage whose runs are compared; null takes every stage in which the factor varies.
-        chain: names of runs, the first one first.
+        chain: names of runs, in order.
         name: a title for the report.
     """
 
@@ -86,18 +86,18 @@ class StudyPlan(BaseModel):
 
     Args:
         name: the study's name and its folder under lightning_logs/.
-        raw: folder of raw data (v1), or "sample" for the embedded world; --raw takes its place.
-        corpus: text to pretrain on; null takes the raw folder's corpus.jsonl; --corpus takes its place.
+        raw: folder of raw data (v1), or "sample" for the embedded world; --raw overrides it.
+        corpus: text for pretraining; null takes the raw folder's corpus.jsonl; --corpus overrides it.
         data_dir: where v1/ and v2/ are written, relative to the working directory.
         sample_size: size of the embedded world's files.
-        reward_model: the run that scores every variant's answers.
-        factors: what runs may differ in: a name and the config key that holds its value, for each. They are added to rank, kl_coef,
-            data and seed; one whose key is given here under another name has that name.
-        contrasts: what the report compares; null compares every factor that varies, stage by stage, and the last run with what it
-            starts from.
+        reward_model: the run whose reward model scores the answers of all runs.
+        factors: factor name -> config key of its value. rank, kl_coef, data and seed are always there; give their key
+            another name here to rename them.
+        contrasts: what the report compares; null compares every factor that varies, stage by stage, and the last run
+            with the runs from which it starts.
         seed: seed of the embedded world, and of the runs where there are no `seeds`.
-        seeds: seeds of the runs. With several, a run NAME of a stage that is repeated for every seed becomes NAME_seed0, NAME_seed1 ...
-        precision: the trainer's precision for all runs; auto takes bf16-mixed where the hardware multiplies bf16.
+        seeds: seeds of the runs. With several seeds, each repeated run NAME becomes NAME_seed0, NAME_seed1 ...
+        precision: the trainer's precision for all runs; auto takes bf16-mixed if the hardware supports bf16 products.
         runs: the runs, in the order of their dependencies.
     """
 
@@ -159,10 +159,10 @@ def _twice(values: Iterable[Any]) -> list[Any]:
 
 
 def read_plan(path: Path) -> StudyPlan:
-    """Read a study's YAML; paths in it become absolute.
+    """Read a study's YAML, and make its paths absolute.
 
     Raises:
-        UserError: naming file, field and what is wrong.
+        UserError: something is wrong; the message names file, field and reason.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The runs of a study with their resolved configs: parsed, multiplied by the seeds, and not yet run."""
+"""The runs of a study before they start: configs parsed, and runs repeated for each seed."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from kochat.errors import UserError
 from kochat.run_parsing import ParsedRun, parse_run
 from kochat.study.plan import PlannedRun, StudyPlan
 
-SHUFFLE_SEED = "data.init_args.seed"  # a study's seeds go to the shuffle too
+SHUFFLE_SEED = "data.init_args.seed"  # a study's seed also seeds shuffling
 
 
 @dataclass(frozen=True)
 class ResolvedRun:
-    """A run of a study, as it will be run.
+    """A run of a study, before it starts.
 
     Args:
-        planned: its row of the plan; its name is the run's own, seed included.
-        origin: the name of the row that it was made from.
-        args: its command line, without what is only known when it starts.
+        planned: its row of the plan, with the name of the run including the seed.
+        origin: the name of its row in the YAML, without seed.
+        args: its command line, without arguments that are only known when it starts.
         parsed: its config with all defaults, its module and its stage.
     """
 
@@ -48,7 +48,7 @@ class ResolvedRun:
 
     @cached_property
     def leaves(self) -> dict[str, Any]:
-        """The values of the config by dotted key, entries of lists by their number."""
+        """The values of the config by dotted key; list entries by number."""
         return dict(flatten(self.parsed.config))
 
     @property
@@ -70,10 +70,10 @@ def flatten(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def resolve_runs(plan: StudyPlan, logs_dir: Path) -> list[ResolvedRun]:
-    """Parse the config of every run, then repeat for every seed what is to be repeated.
+    """Parse the config of every run, and repeat runs for each seed where the plan asks for it.
 
     Raises:
-        UserError: naming everything that is wrong in any run's config; nothing has been run then.
+        UserError: configs are wrong; the message names all errors, and no run has started.
     """
     once = _parse_all([_draft(plan, run, run.name, plan.all_seeds[0], logs_dir) for run in plan.runs])
     multiplied = {run.name for run in once if len(plan.all_seeds) > 1 and _per_seed(run)}
@@ -100,7 +100,7 @@ def seeded_name(name: str, seed: int) -> str:
 
 
 def _seeded(run: ResolvedRun, seed: int, multiplied: set[str]) -> PlannedRun:
-    """Return a run's row for one seed: it starts from that seed's runs. What all seeds share starts from the first seed's."""
+    """Return a run's row for one seed. It starts from the runs of that seed; a run that all seeds share starts from the first seed's."""
 
     def renamed(name: str) -> str:
         return seeded_name(name, seed) if name in multiplied else name
@@ -114,7 +114,7 @@ def _seeded(run: ResolvedRun, seed: int, multiplied: set[str]) -> PlannedRun:
 
 
 def _renamed_sources(value: Any, renamed: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the keys whose model inputs get another name, a list of inputs as a whole."""
+    """Yield (key, new value) of model inputs that are renamed; a list of inputs is one value."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _renamed_sources(inner, renamed, f"{key}.{name}" if key else str(name))
@@ -127,7 +127,7 @@ def _renamed_sources(value: Any, renamed: Any, key: str = "") -> Iterator[tuple[
 
 @dataclass(frozen=True)
 class _Draft:
-    """A run that is yet to be parsed."""
+    """A run that is not parsed yet."""
 
     planned: PlannedRun
     origin: str
@@ -139,14 +139,14 @@ def _draft(plan: StudyPlan, run: PlannedRun, origin: str, seed: int, logs_dir: P
 
 
 def run_arguments(plan: StudyPlan, run: PlannedRun, seed: int, logs_dir: Path) -> list[str]:
-    """Return the command line of a run, as far as it is known before anything has run."""
+    """Return the command line of a run, without arguments that depend on earlier runs."""
     args = [run.command]
     for config in (run.config, *run.overlays):
         args += ["--config", str(config)]
     args += ["--name", run.name, "--study", plan.name, "--logs_dir", str(logs_dir), "--skip_finished", "true"]
     args += ["--seed_everything", str(seed), "--data.init_args.data_dir", str(plan.data_dir)]
     args += ["--trainer.precision", precision(plan)]
-    if torch.cuda.device_count() > 1:  # a second rank would be a second copy of the whole study
+    if torch.cuda.device_count() > 1:  # with more ranks each would run the whole study
         args += ["--trainer.devices", "1"]
     for key, value in run.set.items():
         args += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
@@ -154,7 +154,7 @@ def run_arguments(plan: StudyPlan, run: PlannedRun, seed: int, logs_dir: Path) -
 
 
 def precision(plan: StudyPlan) -> str:
-    """Return the trainer's precision; ``auto`` is bf16-mixed where the processor or the GPU multiplies bf16 itself."""
+    """Return the trainer's precision; ``auto`` is bf16-mixed if the CPU or GPU has bf16 products."""
     if plan.precision != "auto":
         return plan.precision
     native = torch.cuda.is_bf16_supported(including_emulation=False) if torch.cuda.is_available() else _cpu_has_bf16()

@@ -1,4 +1,4 @@
-"""A study before it is run: its runs' configs, what they differ in, and what is compared."""
+"""A study before it runs: its runs, factors and contrasts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kochat.study.resolved_runs import ResolvedRun, resolve_runs
 
 @dataclass(frozen=True)
 class ResolvedStudy:
-    """All that a study's plan and its runs' configs say.
+    """A study's plan, runs, factors and contrasts.
 
     Args:
         plan: the plan.
-        runs: the runs, seeds included, in the order in which they are run.
-        factors: what they differ in.
+        runs: the runs of all seeds, in the order in which they run.
+        factors: the factors in which they differ.
         contrasts: what the report compares.
     """
 
@@ -33,12 +33,12 @@ class ResolvedStudy:
 
     @property
     def stages(self) -> dict[str, Stage]:
-        """The stages of the runs by name, in the report's order: kochat's own first, then foreign ones as they appear."""
+        """The stages of the runs by name, in the report's order: kochat's own first, then those of other packages as they appear."""
         return stages_of(self.runs)
 
     @property
     def scorer(self) -> ResolvedRun:
-        """The run whose reward model scores all answers, the first seed's where there are several."""
+        """The run whose reward model scores all answers; with several seeds, that of the first."""
         return next(run for run in self.runs if run.origin == self.plan.reward_model)
 
 
@@ -46,7 +46,7 @@ def resolve_study(plan: StudyPlan, logs_dir: Path) -> ResolvedStudy:
     """Resolve a study from its plan; nothing is written, loaded or run.
 
     Raises:
-        UserError: for what is wrong in the plan or in any run's config.
+        UserError: the plan or a run's config is wrong.
     """
     runs = resolve_runs(plan, logs_dir)
     factors = find_factors(runs, plan.factors)

@@ -1,4 +1,4 @@
-"""Run a study: prepare the data, run what is not finished, score all answers alike, write the report."""
+"""Run a study: prepare the data, start unfinished runs, score all answers with one reward model, write the report."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _CORPUS, _TOKENIZER = "data.init_args.path", "model.init_args.tokenizer_source"
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What the command ``study`` is told.
+    """The options of the command ``study``.
 
     Args:
         config: the study's YAML.
         logs_dir: the folder of all runs.
-        raw: raw data in place of the plan's.
-        corpus: pretraining text in place of the plan's.
-        tokenizer: folder of the tokenizer that the base is pretrained with; None trains one.
+        raw: folder of raw data; overrides the plan's.
+        corpus: file of pretraining text; overrides the plan's.
+        tokenizer: folder of the tokenizer for the pretrained base; None trains a new one.
         only: names of the runs to run, with or without their seed; None runs all, scores them and writes the report.
         lang: the report's language, ko or en.
     """
@@ -48,13 +48,13 @@ class StudyOptions:
 
 
 def run_study(options: StudyOptions) -> Path:
-    """Run a whole study; finished runs are not repeated, interrupted ones start over.
+    """Run a whole study; finished runs are skipped, interrupted ones start again.
 
     Returns:
-        The path of report.html, or of the study's folder with ``only``.
+        The path of report.html; with ``only`` the path of the study's folder.
 
     Raises:
-        UserError: for what is wrong in the plan or in any run's config, before anything is written or run.
+        UserError: the plan or a run's config is wrong; raised before anything is written or run.
     """
     plan = read_plan(options.config)
     _known_runs(plan, options.only or ())
@@ -79,7 +79,7 @@ def run_study(options: StudyOptions) -> Path:
 
 
 def _chosen(study: ResolvedStudy, only: Sequence[str] | None) -> list[ResolvedRun]:
-    """Return the runs to run: all, or those named, where a name without a seed means all seeds."""
+    """Return the chosen runs: all, or the named ones; a name without a seed means all seeds."""
     return [run for run in study.runs if only is None or run.name in only or run.origin in only]
 
 
@@ -108,23 +108,23 @@ def run_one(study: ResolvedStudy, run: ResolvedRun, options: StudyOptions) -> Pa
 
 
 def late_arguments(plan: StudyPlan, run: ResolvedRun, options: StudyOptions) -> list[str]:
-    """Return what a run is told only when it starts: another run's steps, and for a base its corpus and tokenizer."""
+    """Return the arguments that are known only at the start: another run's steps, and a base's corpus and tokenizer."""
     args: list[str] = []
     if run.planned.steps_of is not None:
         steps = steps_taken(plan, run.planned.steps_of, options.logs_dir)
         args += ["--trainer.max_steps", str(steps), "--trainer.max_epochs", "-1"]
     corpus = options.corpus or plan.corpus
-    if run.leaves.keys() >= {_CORPUS, _TOKENIZER}:  # a run that makes a base from a text
+    if run.leaves.keys() >= {_CORPUS, _TOKENIZER}:  # a run that trains a base on a corpus
         args += [f"--{_CORPUS}", str(corpus)] if corpus else []
         args += [f"--{_TOKENIZER}", str(options.tokenizer.resolve())] if options.tokenizer else []
     return args
 
 
 def steps_taken(plan: StudyPlan, name: str, logs_dir: Path) -> int:
-    """Return the optimizer steps of a study's finished run.
+    """Return the number of optimizer steps of a finished run.
 
     Raises:
-        UserError: when it is not finished.
+        UserError: it is not finished.
     """
     run = runs.RunSpace(logs_dir, plan.name).newest_finished(name)
     if run is None:
@@ -133,7 +133,7 @@ def steps_taken(plan: StudyPlan, name: str, logs_dir: Path) -> int:
 
 
 def score_all(study: ResolvedStudy, folders: Mapping[str, Path], *, known_world: bool) -> None:
-    """Score the answers that are compared with the study's one reward model and, in the embedded world, with its judge."""
+    """Score all compared answers with the study's reward model and, in the embedded world, with the judge."""
     scorer = study.scorer
     max_length = int(scorer.leaves["data.init_args.max_length"])
     reward = RewardScorer(folders[scorer.name] / runs.EXPORT_DIR, max_length)

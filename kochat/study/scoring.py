@@ -1,4 +1,4 @@
-"""Score every variant's answers alike: with the study's reward model, and with the judge where the world's facts are known."""
+"""Score the answers of all runs with the study's reward model and, if the facts are known, with the judge."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from kochat.rewards.reward_models import export_centring, load_reward_model
 from kochat.storage import read_jsonl, write_jsonl
 from kochat.world.judgement import Verdict
 
-FactJudge = Callable[[str, str], Verdict | None]  # (prompt, answer) -> None where the prompt asks no known fact
+FactJudge = Callable[
+    [str, str], Verdict | None
+]  # (prompt, answer) -> verdict; None if the prompt asks for no known fact
 
 SAMPLES, SCORED = "samples.jsonl", "scored.jsonl"
 
 
 class RewardScorer:
-    """Score answers with a trained reward model as in training: on rows without padding, centred on its demonstrations.
+    """Score answers with a trained reward model: without padding, as in training, and centred on demonstrations.
 
     Args:
         folder: the reward model's export.
         max_length: prompt and answer are cut to this many tokens.
 
     Raises:
-        UserError: when kochat made the reward model without the statistics that centre its scores.
+        UserError: kochat trained the reward model without the statistics for centring its scores.
     """
 
     def __init__(self, folder: Path, max_length: int) -> None:
@@ -38,13 +40,13 @@ class RewardScorer:
         self.max_length = max_length
 
     def encode(self, prompt: str, answer: str) -> list[int]:
-        """Return prompt and answer with EOS, encoded as in training: what is too long loses its end, never EOS."""
+        """Return the token ids of prompt, answer and EOS, as in training; a long answer is cut, EOS is kept."""
         head = encode_prompt(self.tokenizer, prompt, self.max_length - 2)
         return head + encode_completion(self.tokenizer, answer, self.max_length - len(head))
 
     @torch.no_grad()
     def __call__(self, pairs: Sequence[tuple[str, str]], batch_size: int = 64) -> list[float]:
-        """Return the centred score of each (prompt, answer), in units of the held-out spread."""
+        """Return the centred score of each (prompt, answer), in standard deviations of held-out scores."""
         rows = [self.encode(prompt, answer) for prompt, answer in pairs]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         scores = [0.0] * len(rows)

@@ -1,4 +1,4 @@
-"""Find what the stages themselves say in a study's report: their sections, sentences, limits and definitions.
+"""Find the parts of a study's report that stages provide: sections, sentences, limits and definitions.
 
 A stage's package may hold ``report.py`` with any of these:
 
@@ -24,12 +24,12 @@ from kochat.report.study_view import StageView, StudyView
 
 @dataclass(frozen=True)
 class StageReport:
-    """One stage of a study and what its package offers for the report.
+    """One stage of a study, and the report code of its package.
 
     Args:
-        view: what its sections are made from.
-        known: its package was asked for; False for a foreign stage that was not named.
-        module: the package's ``report``; None where it has none or is not known.
+        view: the input of its sections.
+        known: its package may be imported; False for a stage of another package that was not named.
+        module: the package's ``report`` module; None if it has none or is not known.
     """
 
     view: StageView
@@ -51,7 +51,7 @@ def find_stage_reports(view: StudyView, stages: Mapping[str, Stage]) -> list[Sta
 
     Args:
         view: the study.
-        stages: the stages whose packages may be imported, by name. A folder of results never decides what is imported.
+        stages: the stages whose packages may be imported, by name. A study's folder never decides which packages are imported.
     """
     found = []
     for entry in view.results.study.stages:

@@ -17,19 +17,19 @@ from kochat.study.resolved_runs import ResolvedRun
 from kochat.study.resolved_study import ResolvedStudy
 from kochat.study.scoring import SAMPLES
 
-CLEANING = "cleaning.json"  # a copy of the cleaning's counts, so that the study's folder can be moved
+CLEANING = "cleaning.json"  # a copy of the cleaning summary, so that the study's folder can be moved
 
 
 def write_study_file(
     study: ResolvedStudy, folder: Path, folders: Mapping[str, Path], data: Mapping[str, Any]
 ) -> StudyFile:
-    """Write what a study's report needs to know.
+    """Write ``study.json`` and the cleaning summary, and return the content.
 
     Args:
         study: the study.
         folder: its folder.
-        folders: its runs' folders, by name.
-        data: ``summary``, the path of the cleaning's counts, and ``dirt_scores``.
+        folders: run name -> folder of the run.
+        data: ``summary``, the path of the cleaning summary, and ``dirt_scores``.
     """
     shutil.copyfile(data["summary"], folder / CLEANING)
     content = describe(study, {name: path.relative_to(folder) for name, path in folders.items()})
@@ -45,7 +45,7 @@ def describe(study: ResolvedStudy, paths: Mapping[str, Path]) -> StudyFile:
 
     Args:
         study: the study.
-        paths: the runs' folders by name, relative to the study's.
+        paths: run name -> folder of the run, relative to the study's folder.
     """
     return StudyFile(
         name=study.plan.name,
@@ -81,7 +81,7 @@ def _entry(study: ResolvedStudy, run: ResolvedRun, path: Path) -> RunEntry:
 
 
 def count_test_set(study: ResolvedStudy, folders: Mapping[str, Path]) -> TestSet:
-    """Count the test prompts by kind, from the answers of a run: all were asked the same, the fixed prompts apart."""
+    """Count the test prompts by kind, from the answers of one run, without fixed prompts; all runs have the same prompts."""
     compared = [run for run in study.runs if run.stage.answers and run.stage.compared]
     answered = [path for run in compared if (path := folders[run.name] / SAMPLES).is_file()]
     rows = read_jsonl(answered[-1]) if answered else ()

@@ -71,7 +71,7 @@ def test_the_reward_models_chance_level_is_said(folder):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     said = findings(folder)["Reward model: LoRA rank"]
     assert said[0].startswith("Pair accuracy is highest for Reward model rank 0 (full): 50.0% (")
-    assert said[1] == "The interval does not exclude a coin toss (50%)."
+    assert said[1] == "The interval includes chance (50%)."
     assert said[2].startswith("The difference from Reward model rank 16 is not clear: +0.0 pp")
 
 

@@ -1,4 +1,4 @@
-"""The baseline: the base model as it is, answering through the same template; nothing is trained."""
+"""The baseline: the untrained base model answers prompts with the same template."""
 
 from kochat.engine.stage import Stage
 

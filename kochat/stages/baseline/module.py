@@ -1,4 +1,4 @@
-"""The baseline: the base model as it is, answering through the same template; nothing is trained."""
+"""The baseline: the untrained base model answers prompts with the same template."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kochat.stages.baseline import STAGE
 
 @dataclass(kw_only=True)
 class BaselineOptions(AnswerOptions):
-    """Which model answers.
+    """The base model that answers.
 
     Args:
         base: the base language model: a directory, a run name or a hub id.
@@ -26,7 +26,7 @@ class BaselineOptions(AnswerOptions):
 
 
 class BaselineModule(StageModule):
-    """Answer with a base model that nothing was trained on.
+    """Answer with a base model, without training it.
 
     Args:
         options: the fields of `BaselineOptions`, as keywords.

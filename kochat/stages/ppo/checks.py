@@ -1,8 +1,8 @@
-"""Checks before the first rollout: what goes wrong quietly in RLHF code, found in seconds on a few of the run's own prompts.
+"""Check the models before the first rollout: find silent errors of RLHF code in seconds, on a few of the run's own prompts.
 
-Each check compares two ways to the same number. Models whose architecture or export breaks an assumption (positions that
-ignore the mask, dropout that stays on, a reference that is another model) are told apart from rounding by a tolerance on the
-mean absolute difference: `tolerance`.
+Most checks compute one number in two ways and compare the results. Rounding makes a small difference. A broken
+assumption (positions that ignore the mask, dropout that stays on, a wrong reference model) makes a large one.
+`tolerance` is the limit of the mean absolute difference.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from kochat.stages.ppo.models import PPORoles
 from kochat.stages.ppo.rollout import Rollout, score_answers
 
 ROWS, PROMPT, TOKENS, PADS = 4, 32, 8, 3
-# Mean absolute difference in nats, or in score. At KoGPT2's shape (python -m benchmarks.tolerances) rounding makes 1.2e-6 in
-# float32 and 9.5e-3 in bfloat16, positions that ignore the mask 1.8; float16 keeps three more bits than bfloat16.
+# Mean absolute difference, in nats or in score. At KoGPT2's shape (python -m benchmarks.tolerances) rounding causes
+# 1.2e-6 in float32 and 9.5e-3 in bfloat16; positions that ignore the mask cause 1.8. float16 has three more bits than
+# bfloat16.
 TOLERANCES = {"32": 1e-4, "bf16": 0.05, "16": 0.02}
 
 
 def tolerance(precision: str) -> float:
-    """Return the tolerance under a Trainer's ``precision``, such as ``32-true`` or ``bf16-mixed``."""
+    """Return the tolerance, in nats or in score, for a Trainer's ``precision``, such as ``32-true`` or ``bf16-mixed``."""
     return next((value for kind, value in TOLERANCES.items() if str(precision).startswith(kind)), TOLERANCES["32"])
 
 
@@ -42,14 +43,14 @@ def check_roles(
 
     Args:
         roles: all roles.
-        prompts: the run's own; the first few are used.
-        settings: how the run samples.
+        prompts: prompts of the run; the first `ROWS` are used.
+        settings: the run's sampling settings.
         limit: the tolerance, in nats or in score.
-        at_start: the policy has not been trained yet, so its KL from the reference must be 0.
-        unpad: the run's own; rows without padding are held to decoding, which leaves none out.
+        at_start: True if the policy has not been trained yet, so that its KL from the reference must be 0.
+        unpad: the run's setting; decoding, which pads, is compared with it.
 
     Raises:
-        UserError: with the cause and the remedy.
+        UserError: a check fails; the message gives the cause and the remedy.
     """
     prompts = first_prompts(prompts)
     short = replace(settings, max_new_tokens=min(TOKENS, settings.max_new_tokens))
@@ -72,7 +73,7 @@ def first_prompts(prompts: PromptBatch) -> PromptBatch:
 
 
 def more_padded(prompts: PromptBatch, eos_id: int) -> PromptBatch:
-    """Return prompts with `PADS` more pads before them, all pads holding EOS."""
+    """Return prompts with `PADS` more pads on the left; every pad holds the EOS id."""
     pads = prompts.input_ids.new_full((len(prompts.input_ids), PADS), eos_id)
     padded = torch.cat([pads, torch.where(prompts.mask, prompts.input_ids, eos_id)], dim=1)
     return replace(prompts, input_ids=padded)
@@ -90,7 +91,7 @@ def check_finite(rollout: Rollout) -> None:
 
 
 def check_repeatable(rollout: Rollout, again: Rollout, limit: float) -> None:
-    """Refuse roles whose forward pass gives two answers."""
+    """Refuse roles whose two forward passes differ."""
     for name, (first, second) in _outputs(rollout, again).items():
         if _distance(first, second) > limit:
             raise UserError(
@@ -99,7 +100,7 @@ def check_repeatable(rollout: Rollout, again: Rollout, limit: float) -> None:
 
 
 def check_generation(drawn: Generation, rollout: Rollout, limit: float) -> None:
-    """Refuse a policy whose log-probabilities while decoding are not those of the training forward pass."""
+    """Refuse a policy whose log-probabilities in decoding differ from those of the training forward pass."""
     distance = _distance(drawn.logprobs[drawn.mask], rollout.old_logprobs[drawn.mask])
     if distance > limit:
         raise UserError(
@@ -109,7 +110,7 @@ def check_generation(drawn: Generation, rollout: Rollout, limit: float) -> None:
 
 
 def check_padding(rollout: Rollout, wide: Rollout, limit: float) -> None:
-    """Refuse roles whose numbers move when more padding, with EOS in it, stands before the prompts (``wide``)."""
+    """Refuse roles whose outputs change with more padding on the left (``wide``), filled with EOS."""
     for name, (narrow, padded) in _outputs(rollout, wide).items():
         if (distance := _distance(narrow, padded)) > limit:
             raise UserError(
@@ -119,7 +120,7 @@ def check_padding(rollout: Rollout, wide: Rollout, limit: float) -> None:
 
 
 def check_reference(rollout: Rollout, limit: float) -> None:
-    """Refuse a reference that is not the model which the policy starts from."""
+    """Refuse a reference that is not the model from which the policy starts."""
     distance = _distance(rollout.old_logprobs[rollout.mask], rollout.ref_logprobs[rollout.mask])
     if distance > limit:
         raise UserError(
@@ -129,10 +130,10 @@ def check_reference(rollout: Rollout, limit: float) -> None:
 
 
 def check_gradients(roles: PPORoles) -> None:
-    """Refuse a policy or critic of which a trained parameter got no gradient after a backward pass.
+    """Refuse a policy or critic if a trained parameter has no gradient after a backward pass.
 
     Raises:
-        UserError: naming how many.
+        UserError: parameters have no gradient; the message says how many.
     """
     for role in (roles.policy, roles.critic):
         trained = [parameter for parameter in role.parameters() if parameter.requires_grad]
@@ -145,7 +146,7 @@ def check_gradients(roles: PPORoles) -> None:
 
 
 def _outputs(one: Rollout, other: Rollout) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Pair what each role says in two rollouts of the same answers; scores beyond 1 in size are brought to it."""
+    """Pair the outputs of each role in two rollouts of the same answers; values and scores with a mean size above 1 are divided by it."""
     mask = one.mask
     values, scores = (max(1.0, float(x.abs().mean())) for x in (one.values[mask], one.scores))
     return {

@@ -1,4 +1,4 @@
-"""What PPO logs of a rollout and of its update; docs/metrics.md defines each quantity."""
+"""Compute what PPO logs about a rollout and its update; docs/metrics.md defines each quantity."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kochat.functional import masked_mean
 from kochat.stages.ppo.rollout import Rollout, Targets
 
 Statistics = dict[str, torch.Tensor]  # name -> scalar
-Loss = tuple[torch.Tensor, Statistics]  # a scalar to be minimised, and what is logged of it
+Loss = tuple[torch.Tensor, Statistics]  # a scalar to minimise, and the statistics to log
 
 
 class UpdateStatistics:
-    """The statistics of an update's minibatches, to be averaged."""
+    """Collect the statistics of an update's minibatches and average them."""
 
     def __init__(self) -> None:
         self._minibatches: list[Statistics] = []
@@ -31,7 +31,7 @@ class UpdateStatistics:
         """Return the mean of each statistic over the minibatches, and how many ``minibatches`` there were.
 
         Raises:
-            RunError: when one is NaN or infinite; the next rollout could draw no token from such a policy.
+            RunError: a mean is NaN or infinite; the next rollout could not sample from such a policy.
         """
         names = self._minibatches[0]
         means = {name: float(torch.stack([each[name] for each in self._minibatches]).mean()) for name in names}
@@ -51,9 +51,9 @@ def summed(losses: Iterable[Loss]) -> Loss:
 
 
 def rollout_metrics(trainer: L.Trainer, rollout: Rollout, targets: Targets) -> Statistics:
-    """Return the means over all answers, or over all generated tokens, of all ranks, and how well the critic explains the returns.
+    """Return the means over the answers or generated tokens of all ranks, and the explained variance of the critic.
 
-    Each is a rank's sum divided by the global count per rank: averaged over ranks it is the global mean. Shapes: ().
+    Each is the sum of this rank divided by (global count / number of ranks), so its average over ranks is the global mean. Shapes: ().
     """
     answers = count_share(trainer, torch.ones_like(rollout.stopped))
     tokens = count_share(trainer, rollout.mask)
@@ -79,13 +79,13 @@ def explained_variance(
 ) -> torch.Tensor:
     """Return 1 - Var(returns - values) / Var(returns) over the tokens of all ranks, shape: ().
 
-    1 is a critic that foretells every return, 0 one that says no more than their mean, below 0 one that is worse than that. It is
-    0 where the returns do not vary.
+    1 means that the critic predicts every return exactly, 0 that it is no better than their mean, below 0 that it is
+    worse. The result is 0 if the returns do not vary.
 
     Args:
-        trainer: whose ranks are counted.
-        values: (b, t) the critic's, before the update.
-        returns: (b, t) its targets.
+        trainer: the Trainer, for sums over its ranks.
+        values: (b, t) the critic's values before the update.
+        returns: (b, t) the critic's targets.
         mask: (b, t) bool, True on generated tokens.
     """
     _, variance = masked_moments(trainer, returns, mask)
@@ -94,7 +94,7 @@ def explained_variance(
 
 
 def validation_metrics(rollout: Rollout, targets: Targets) -> dict[str, tuple[torch.Tensor, int]]:
-    """Return the means of a validation batch, each with the count that weighs it against other batches."""
+    """Return the means of a validation batch, each with the count (answers or tokens) that weights it against other batches."""
     tokens, answers = int(rollout.mask.sum()), len(rollout.scores)
     return {
         "val_reward": (targets.scores.mean(), answers),

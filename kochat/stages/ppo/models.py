@@ -1,4 +1,4 @@
-"""The models of a PPO run: load them, and refuse those that do not belong together."""
+"""Load the models of a PPO run, and refuse models that do not fit together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PPORoles:
 
     Args:
         policy: the language model that is trained.
-        reference: the frozen SFT model that the policy began as.
+        reference: the frozen SFT model from which the policy starts.
         critic: the value model that is trained.
         reward_models: the frozen reward models; with more than one the reward is the mean of their centred scores.
     """
@@ -46,12 +46,12 @@ class PPORoles:
 
 @dataclass(frozen=True)
 class PPOSources:
-    """Where the roles come from, all local folders.
+    """The local folders from which the roles are loaded.
 
     Args:
-        policy: what the policy starts from: the SFT model, or a policy that was trained.
+        policy: the SFT model, or an already trained policy.
         reference: the SFT model.
-        reward_models: the reward models by the config's field; the critic starts as the first.
+        reward_models: config field -> reward model; the critic starts from the first.
     """
 
     policy: Path
@@ -63,11 +63,11 @@ def find_sources(inputs: Inputs, named: dict[str, str]) -> PPOSources:
     """Find the folders of a run's models.
 
     Args:
-        inputs: where models are looked up; a policy that was trained already takes the SFT model's place as policy.
-        named: the models by the config's field, as `PPOOptions.sources` gives them.
+        inputs: where models are looked up; an already trained policy is used instead of the SFT model as policy.
+        named: config field -> model, from `PPOOptions.sources`.
 
     Raises:
-        UserError: naming the field of a model that is not there.
+        UserError: a model is missing; the message names its field.
     """
     folders = {field: inputs.folder(field, value) for field, value in named.items()}
     reference = folders.pop("model.policy")
@@ -75,15 +75,15 @@ def find_sources(inputs: Inputs, named: dict[str, str]) -> PPOSources:
 
 
 def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, *, scale_reward: bool) -> PPORoles:
-    """Load all roles; those whose adapters sit on one base share it in memory.
+    """Load all roles; roles whose adapters have the same base share it in memory.
 
     Args:
-        sources: where they come from.
-        tokenizer: the policy's.
+        sources: the folders of the models.
+        tokenizer: the tokenizer of the policy.
         scale_reward: divide centred scores by their held-out spread.
 
     Raises:
-        UserError: when a model is missing, is not what its place needs, or was trained on another tokenizer or template.
+        UserError: a model is missing, has the wrong kind, or was trained with another tokenizer or template.
     """
     check_template("model.policy", sources.reference, read_info(sources.reference))
     for field, folder in sources.reward_models.items():
@@ -103,7 +103,7 @@ def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, *, scale
 
 
 def check_reward_model(field: str, folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Refuse a reward model of another tokenizer or prompt template than the policy's: it would score noise."""
+    """Refuse a reward model whose tokenizer or prompt template differs from the policy's: its scores would be meaningless."""
     info = read_info(folder)
     digest = info.tokenizer if info is not None else tokenizer_digest(load_tokenizer(folder))
     if digest != tokenizer_digest(tokenizer):
@@ -112,16 +112,16 @@ def check_reward_model(field: str, folder: Path, tokenizer: PreTrainedTokenizerF
 
 
 def check_template(field: str, folder: Path, info: ExportInfo | None) -> None:
-    """Refuse a model that kochat trained with another prompt template than today's."""
+    """Refuse a model that kochat trained with another prompt template than the current one."""
     if info is not None and info.template != template_digest():
         raise UserError(f"{field}: {folder} was trained with another prompt template; train it again")
 
 
 def train_only(module: torch.nn.Module, trained: Sequence[Role], frozen: Sequence[Role]) -> None:
-    """Make the own parameters of ``trained`` roles trainable and freeze everything else.
+    """Make the parameters of the ``trained`` roles trainable and freeze all others.
 
     Raises:
-        RuntimeError: when a frozen role shares a parameter with a trained one.
+        RuntimeError: a frozen role shares a parameter with a trained one.
     """
     module.requires_grad_(False)
     for parameter in (parameter for role in trained for parameter in role.parameters()):

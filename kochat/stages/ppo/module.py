@@ -1,7 +1,7 @@
 """PPO: raise the reward model's score of sampled answers while staying near the SFT model.
 
 Read it from `PPOModule.training_step` down: rollout -> targets -> update -> log. Schulman et al. 2017 (arXiv:1707.06347), as used
-for language models by Ziegler et al. 2019 (arXiv:1909.08593) and Ouyang et al. 2022 (arXiv:2203.02155). Beside this file: options,
+for language models by Ziegler et al. 2019 (arXiv:1909.08593) and Ouyang et al. 2022 (arXiv:2203.02155). The other files: options,
 models (the roles), checks (before the first step), rollout, metrics, schedule. Left out: top-k and top-p sampling, whose
 log-probabilities would not be those of the draw, and a pretraining-loss mix.
 """
@@ -40,8 +40,8 @@ class PPOModule(StageModule):
         options: the fields of `PPOOptions`, as keywords.
 
     Attributes:
-        kl_weight: the weight of the KL penalty now; it begins at ``kl_coef`` and moves where there is a ``kl_target``.
-        roles: policy, reference, critic and reward models, once `configure_model` has loaded them.
+        kl_weight: the current weight of the KL penalty; it starts at ``kl_coef`` and changes only with a ``kl_target``.
+        roles: policy, reference, critic and reward models; loaded by `configure_model`.
     """
 
     stage: ClassVar[Stage] = STAGE
@@ -59,7 +59,7 @@ class PPOModule(StageModule):
     # One training step: rollout -> targets -> update -> log
 
     def training_step(self, batch: PromptBatch, batch_idx: int) -> None:
-        """Roll out on a batch of prompts, and update policy and critic on it."""
+        """Sample answers to a batch of prompts, and update policy and critic on them."""
         if not self._checked:
             self.check_before_training(batch)
         rollout = self.rollout(batch, self.sampler)
@@ -71,13 +71,13 @@ class PPOModule(StageModule):
         self.lr_schedulers().step()  # type: ignore[union-attr]
 
     def rollout(self, batch: PromptBatch, generator: torch.Generator | None) -> Rollout:
-        """Sample an answer to each prompt, and let every role score it."""
+        """Sample an answer to each prompt, and compute every role's output for it."""
         settings = self.answering.settings(self.options.temperature)
         return roll_out(self.roles, batch, settings, generator, unpad=self.options.unpad)
 
     @torch.no_grad()
     def targets(self, rollout: Rollout) -> Targets:
-        """Turn scores and KL into advantages, whitened over all ranks, and returns: the critic learns the true scale."""
+        """Turn scores and KL into advantages, whitened over all ranks, and returns, which are not whitened."""
         options = self.options
         kl = F.kl_estimate(rollout.old_logprobs, rollout.ref_logprobs, options.kl_kind, mask=rollout.mask)
         scores = rollout.scores - self.penalties(rollout)
@@ -88,7 +88,7 @@ class PPOModule(StageModule):
         return Targets(whitened, returns, kl, scores)
 
     def penalties(self, rollout: Rollout) -> torch.Tensor:
-        """Return what is taken off each score, (b,): for a missing end, for length, for the reward models' disagreement."""
+        """Return the penalty of each answer, (b,): for a missing end, for length, for the reward models' disagreement."""
         options = self.options
         missing_eos = options.missing_eos_penalty * (~rollout.stopped).float()
         length = options.length_penalty * rollout.mask.sum(1)
@@ -97,8 +97,8 @@ class PPOModule(StageModule):
     def update(self, rollout: Rollout, targets: Targets) -> dict[str, float]:
         """Take clipped steps on minibatches for several epochs; return the mean of each loss and statistic.
 
-        With ``target_kl`` it ends, on all ranks together, at the first minibatch on which the policy has gone too far, and always
-        where ``max_steps`` is reached: Lightning looks only after each rollout.
+        With ``target_kl`` it ends on all ranks at the first minibatch where `gone_too_far` is true, and always
+        where ``max_steps`` is reached: Lightning checks only after each rollout.
         """
         optimizer, statistics = cast(Any, self.optimizers()), UpdateStatistics()
         for index in minibatches(self.trainer, len(rollout.scores), self.options, self.sampler):
@@ -125,7 +125,7 @@ class PPOModule(StageModule):
             rows = rollout.rows(part) if len(part) else rollout.without_tokens()
             aims = targets.rows(part if len(part) else part.new_zeros(1))
             losses = self.losses(rows, aims, share)
-            # DDP reduces a gradient in one backward pass over all that is trained: several ranks take the sum.
+            # DDP needs one backward pass over all trained parameters: several ranks sum the losses.
             for loss, statistics in losses if self.trainer.world_size == 1 else [summed(losses)]:
                 self.manual_backward(loss)
                 totals |= {name: totals.get(name, 0.0) + value.detach() for name, value in statistics.items()}
@@ -136,12 +136,12 @@ class PPOModule(StageModule):
     def losses(self, rollout: Rollout, targets: Targets, share: torch.Tensor) -> Iterator[Loss]:
         """Yield (policy loss, statistics) and (vf_coef * value loss, statistics), each shape: ().
 
-        The critic's graph is built only when the policy's is gone, as the two share no parameter.
+        The critic's graph is built after the policy's has been freed; the two share no parameter.
 
         Args:
             rollout: the rows of a minibatch, or of a part of one.
-            targets: of the same rows.
-            share: what sums over tokens are divided by; see `count_share`.
+            targets: the targets of the same rows.
+            share: the divisor of sums over tokens; see `count_share`.
         """
         options, mask = self.options, rollout.mask
         rows = rows_of(rollout.sequences, rollout.sequence_mask, unpad=options.unpad)
@@ -159,7 +159,7 @@ class PPOModule(StageModule):
         yield options.vf_coef * critic_loss, {"value_loss": critic_loss, "value_clip_fraction": clip_fraction}
 
     def gone_too_far(self, statistics: Statistics) -> bool:
-        """Tell whether the policy is further from the rollout's than 1.5 ``target_kl``, over all ranks; every rank must ask."""
+        """Tell whether KL(old policy, policy) over all ranks exceeds 1.5 ``target_kl``; every rank must call this."""
         if self.options.target_kl is None:
             return False
         moved = sum_over_ranks(self.trainer, statistics["approx_kl"]) / self.trainer.world_size
@@ -171,14 +171,14 @@ class PPOModule(StageModule):
         self.log("ppo/grad_norm", norm, sync_dist=True)
 
     def adapt_kl_weight(self, targets: Targets) -> None:
-        """Move the KL's weight towards ``kl_target``, alike on all ranks."""
+        """Change the KL weight so that KL approaches ``kl_target``; the same on all ranks."""
         if self.options.kl_target is not None:
             answers = sum_over_ranks(self.trainer, torch.tensor(len(targets.kl), device=targets.kl.device))
             kl = sum_over_ranks(self.trainer, targets.kl.sum()) / answers
             self.kl_weight = F.adapted_kl_coef(self.kl_weight, float(kl), self.options.kl_target)
 
     def log_rollout(self, rollout: Rollout, targets: Targets, statistics: dict[str, float]) -> None:
-        """Log what docs/metrics.md defines: means over all answers, or over all generated tokens, of all ranks."""
+        """Log means over the answers or generated tokens of all ranks; docs/metrics.md defines them."""
         rates = [group["lr"] for group in self.optimizers().param_groups]  # type: ignore[union-attr]
         state = {"kl_coef": self.kl_weight, "learning_rate": rates[0], "critic_learning_rate": rates[1]}
         for name, value in (statistics | state | rollout_metrics(self.trainer, rollout, targets)).items():
@@ -190,14 +190,14 @@ class PPOModule(StageModule):
         for name, (value, weight) in validation_metrics(rollout, self.targets(rollout)).items():
             self.log(f"ppo/{name}", value, sync_dist=True, batch_size=weight, prog_bar=name != "val_response_length")
 
-    # What Lightning and the command line ask for: models, optimizer, answers, checkpoints, export
+    # Hooks of Lightning and the command line: models, optimizer, answers, checkpoints, export
 
     def sources(self) -> dict[str, str]:
         """Name the SFT model and the reward models."""
         return self.options.sources()
 
     def configure_model(self) -> None:
-        """Load all roles, those with adapters on one base sharing it; to answer, a trained policy alone."""
+        """Load all roles; adapters on one base share it. `predict` and `test` load only a trained policy."""
         trained = self.inputs.trained
         validates = (
             trained is not None and self.trainer.state.fn == TrainerFn.VALIDATING
@@ -215,11 +215,11 @@ class PPOModule(StageModule):
         return super().train(False)
 
     def longest_rows(self) -> dict[str, int]:
-        """Return the longest prompt with its answer and the EOS that reward models read after a cut one."""
+        """Return the length of the longest prompt with its answer and the EOS that is added to a cut answer."""
         return self.row_lengths.with_answer(self.options.max_new_tokens, more=1)
 
     def check_before_training(self, batch: PromptBatch) -> None:
-        """Stop before the first step where a role would make ratio, KL or reward wrong."""
+        """Stop before the first step if a role would make ratio, KL or reward wrong."""
         settings, limit = self.answering.settings(self.options.temperature), tolerance(self.trainer.precision)
         check_roles(
             self.roles, batch, settings, limit, at_start=self.trainer.global_step == 0, unpad=self.options.unpad
@@ -227,20 +227,20 @@ class PPOModule(StageModule):
         self._checked = True
 
     def on_train_start(self) -> None:
-        """Give this rank its own random state, so that ranks draw different answers."""
+        """Give this rank its own random generator, so that ranks draw different answers."""
         self.sampler = rank_generator(self.device, self.global_rank)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return one AdamW with a group each for policy and critic; both rates fall linearly to 0."""
+        """Return one AdamW with a parameter group each for policy and critic; both rates fall linearly to 0."""
         return falling_adamw(self.trainer, self.roles, self.options)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what is trained, and the KL's weight where it moves."""
+        """Save the trained weights, and the KL weight if it is adaptive."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["kl_weight"] = self.kl_weight
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the KL's weight where it had come to; a fixed one is the config's."""
+        """Restore the KL weight if it is adaptive; a fixed weight comes from the config."""
         super().on_load_checkpoint(checkpoint)
         if self.options.kl_target is not None:
             self.kl_weight = checkpoint["kl_weight"]

@@ -18,14 +18,14 @@ class SamplingOptions(AnswerOptions):
 
     Args:
         policy: the SFT model that the policy and the frozen reference start from: a directory, a run name or a hub id.
-        temperature: sampling temperature; log-probabilities are taken at it everywhere.
+        temperature: sampling temperature, above 0; all log-probabilities are computed at this temperature.
     """
 
     policy: ModelSource = ModelSource("sft_lora16")
     temperature: float = 1.0
 
     def check(self) -> None:
-        """Refuse a temperature that nothing can be drawn at."""
+        """Refuse a temperature at which nothing can be sampled."""
         super().check()
         if not 0 < self.temperature < math.inf:
             raise UserError(
@@ -35,16 +35,16 @@ class SamplingOptions(AnswerOptions):
 
 @dataclass(kw_only=True)
 class RewardOptions(Options):
-    """What an answer is paid.
+    """How the reward of an answer is computed.
 
     Args:
-        reward_model: the reward model that scores, frozen, and that the critic starts from.
+        reward_model: the frozen reward model that scores answers; the critic starts from it too.
         reward_ensemble: further reward models; the reward is then the mean of all centred scores.
-        scale_reward: divide the centred score by its spread on held-out answers, so that kl_coef means the same under
-            reward models of any logit scale.
-        missing_eos_penalty: subtracted from the score of answers that did not end by themselves.
+        scale_reward: divide the centred score by its standard deviation on held-out answers, so that kl_coef has the
+            same meaning for every reward model.
+        missing_eos_penalty: subtracted from the score of answers without a stop token.
         length_penalty: subtracted from the score for each token of an answer.
-        disagreement_coef: subtracted from the score for each standard deviation between the reward models of an ensemble.
+        disagreement_coef: subtracted from the score, times the standard deviation between the ensemble's centred scores.
     """
 
     reward_model: ModelSource = ModelSource("rm_lora16")
@@ -55,7 +55,7 @@ class RewardOptions(Options):
     disagreement_coef: float = weight(0.0)
 
     def check(self) -> None:
-        """Refuse a charge on a disagreement that cannot be."""
+        """Refuse a penalty on disagreement without an ensemble."""
         super().check()
         if self.disagreement_coef and not self.reward_ensemble:
             raise UserError(
@@ -65,13 +65,13 @@ class RewardOptions(Options):
 
 @dataclass(kw_only=True)
 class KLOptions(Options):
-    """What moving away from the SFT model costs.
+    """The penalty for moving away from the SFT model.
 
     Args:
-        kl_coef: weight of the per-token KL penalty; with kl_target, where it begins.
-        kl_kind: its estimator: k1, k2 or k3 (Schulman, "Approximating KL divergence").
-        kl_target: KL to come to, in nats per answer, by moving the weight after each rollout (Ziegler et al. 2019, section 2.2);
-            null keeps kl_coef.
+        kl_coef: weight of the per-token KL penalty; with kl_target, its start value.
+        kl_kind: the KL estimator: k1, k2 or k3 (Schulman, "Approximating KL divergence").
+        kl_target: target KL in nats per answer; the weight is adapted after each rollout (Ziegler et al. 2019, section
+            2.2); null keeps kl_coef fixed.
     """
 
     kl_coef: float = weight(0.1)
@@ -79,7 +79,7 @@ class KLOptions(Options):
     kl_target: float | None = target()
 
     def check(self) -> None:
-        """Refuse an estimator that is none, and an adaptive weight that cannot move."""
+        """Refuse an unknown estimator, and an adaptive weight that starts at 0."""
         super().check()
         if self.kl_kind not in ("k1", "k2", "k3"):
             raise UserError(f"model.kl_kind={self.kl_kind!r} is no KL estimator; choose one of k1, k2, k3")
@@ -99,13 +99,13 @@ class OptimisationOptions(Options):
         vf_coef: weight of the value loss.
         ppo_epochs: passes over each rollout.
         minibatch_size: answers per optimizer step and rank.
-        gradient_accumulation: parts that a minibatch is computed in, one after the other; memory falls, the gradient stays.
-        target_kl: end a rollout's update when its policy has gone 1.5 times as far from the rollout's, in nats per token; null
-            never does.
+        gradient_accumulation: number of parts of a minibatch, computed one after the other; saves memory, the gradient is the same.
+        target_kl: end the update of a rollout when KL(old policy, policy) exceeds 1.5 times this, in nats per token;
+            null never does.
         learning_rate: AdamW's rate for the policy.
         critic_learning_rate: AdamW's rate for the critic.
-        max_grad_norm: gradients are scaled down to this norm.
-        unpad: run the roles on real tokens alone, and on prefixes that answers share once; false pads every answer to the longest.
+        max_grad_norm: gradients with a larger norm are scaled down to this norm.
+        unpad: run the roles without padding, and only once on a shared prefix; false pads every row to the longest.
     """
 
     gamma: float = share(1.0)
@@ -137,6 +137,6 @@ class PPOOptions(OptimisationOptions, KLOptions, RewardOptions, SamplingOptions)
     """All options of PPO."""
 
     def sources(self) -> dict[str, str]:
-        """Return the models that PPO starts from, by the config's field: the policy first, then the reward models."""
+        """Return the models that PPO starts from: config field -> model; the policy first, then the reward models."""
         more = {f"model.reward_ensemble[{place}]": source for place, source in enumerate(self.reward_ensemble)}
         return {"model.policy": self.policy, "model.reward_model": self.reward_model, **more}

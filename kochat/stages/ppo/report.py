@@ -1,4 +1,4 @@
-"""PPO's chapter of the report: its curves, what the reward cost in KL, and the answers beside those of the SFT model."""
+"""PPO's chapter of the report: its curves, the reward against KL, and its answers next to those of the SFT model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEUTRAL, _MARKERS = "#7f8790", ("o", "s", "^", "D")
 
 
 def sections(view: StageView) -> list[Section]:
-    """Return the chapter and its part with answers."""
+    """Return the chapter and its section with answers."""
     study, texts, runs = view.study, view.texts, view.runs
     if not runs:
         return [chapter(view, [missing(texts)])]
@@ -38,7 +38,7 @@ def sections(view: StageView) -> list[Section]:
 
 
 def vary_findings(view: StageView, contrast: Contrast) -> list[str]:
-    """Say whether each run's reward is above that of the model it started from, and which run stayed closer to it."""
+    """Return sentences: whether each run has a higher reward than its SFT model, and which run stayed closer to it."""
     rewards = [
         compare(view.study, run, origin, "reward")
         for group in contrast.groups
@@ -49,12 +49,12 @@ def vary_findings(view: StageView, contrast: Contrast) -> list[str]:
 
 
 def limits(view: StageView) -> list[str]:
-    """Say what PPO's reward does not show."""
+    """Return a sentence on what PPO's reward does not show."""
     return [view.texts("limits.reward")]
 
 
 def reward_against_kl(view: StageView, name: str) -> str | None:
-    """Draw each run's reward on the test prompts over its KL from the model it started from, which itself stands at 0."""
+    """Draw each run's reward on the test prompts against its KL from its SFT model, which is at KL 0; return SVG text."""
     records, texts = view.study.records, view.texts
     placed = [(run, 0.0) for run in view.origins] + [(run, records[run.name].get("kl")) for run in view.runs]
     points = [
@@ -83,7 +83,7 @@ def _rollouts(view: StageView, name: str, *metrics: str) -> Figure | None:
 
 
 def _closer(view: StageView, group: list[Run]) -> str:
-    """Say whether the last run of a group stayed closer to where it started than the first one."""
+    """Return a sentence: whether the last run of a group stayed closer to its SFT model than the first one."""
     measured = [(run, kl) for run in group if (kl := view.study.records[run.name].get("kl")) is not None]
     if len(measured) < 2:
         return ""

@@ -1,4 +1,4 @@
-"""A rollout: prompts and sampled answers, with what every role says of them, and what PPO aims at with them."""
+"""A rollout: prompts, sampled answers, the outputs of every role for them, and the targets of the update."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Rollout:
         values: (b, r) float32, the critic's estimate before each token is chosen.
         entropy: (b, r) float32 nats, of the policy's distribution that each token was drawn from.
         scores: (b,) float32, centred score of each whole response, the mean over the reward models.
-        raw_scores: (b,) float32, the first reward model's score as it is.
-        disagreement: (b,) float32, standard deviation of the centred scores over the reward models; 0 of a single one.
+        raw_scores: (b,) float32, the first reward model's score, not centred.
+        disagreement: (b,) float32, standard deviation of the centred scores over the reward models; 0 for a single one.
     """
 
     sequences: torch.Tensor
@@ -54,20 +54,20 @@ class Rollout:
         return _rows(self, index)
 
     def without_tokens(self) -> Rollout:
-        """Return the first row with no token that counts: a rank without rows still owes DDP its gradients."""
+        """Return the first row with every token masked: DDP needs a backward pass on a rank without rows too."""
         first = self.rows(torch.zeros(1, dtype=torch.long, device=self.mask.device))
         return replace(first, mask=torch.zeros_like(first.mask))
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What a rollout's update aims at.
+    """The targets of a rollout's update.
 
     Args:
         advantages: (b, r), whitened.
         returns: (b, r) the critic's targets, not whitened.
         kl: (b, r) nats per token against the reference.
-        scores: (b,) rewards as PPO sees them: centred scores less the penalties.
+        scores: (b,) rewards: centred scores minus the penalties, without KL.
     """
 
     advantages: torch.Tensor
@@ -85,14 +85,14 @@ def _rows(of: AnyRows, index: torch.Tensor) -> AnyRows:
 
 
 def before_responses(mask: torch.Tensor, response_mask: torch.Tensor) -> torch.Tensor:
-    """Mark the tokens from whose state a response token is predicted: (b, t) bool, one for each of ``response_mask`` (b, r)."""
+    """Mark the tokens whose states predict the response tokens: (b, t) bool, one for each True of ``response_mask`` (b, r)."""
     where = torch.zeros_like(mask)
     where[:, -response_mask.shape[1] - 1 : -1] = response_mask
     return where
 
 
 def response_logprobs(role: Role, rows: Rows, response_mask: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Score responses, which stand at the end of the rows, under a language model.
+    """Compute log-probabilities of the responses, which are at the end of the rows.
 
     Args:
         role: the language model.
@@ -110,7 +110,7 @@ def response_logprobs(role: Role, rows: Rows, response_mask: torch.Tensor, tempe
 def response_logprobs_and_entropy(
     role: Role, rows: Rows, response_mask: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what `response_logprobs` does and the entropy of the distribution that each token was drawn from, without gradient."""
+    """Return `response_logprobs` and the entropy (b, r) of each token's distribution, in nats, both without gradient."""
     states, ids = _states_and_ids(role, rows, response_mask)
     logprobs, entropy = role.logprobs_and_entropy(states, ids, temperature)
     return spread(logprobs, response_mask), spread(entropy, response_mask)
@@ -123,19 +123,19 @@ def _states_and_ids(role: Role, rows: Rows, response_mask: torch.Tensor) -> tupl
 
 
 def response_values(role: Role, rows: Rows, response_mask: torch.Tensor) -> torch.Tensor:
-    """Return the critic's values (b, r): at each response token, seen from the token before it; 0 in masked slots."""
+    """Return the critic's values (b, r), read at the token before each response token; 0 in masked slots."""
     return spread(role.project(rows.states(role, before_responses(rows.mask, response_mask))), response_mask)
 
 
 def spread(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Put the values (n,) of the n marked slots where they belong, 0 elsewhere: (b, r)."""
+    """Put the values (n,) into the n True slots of the mask (b, r), 0 elsewhere; return (b, r)."""
     return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
 
 
 def ended(
     sequences: torch.Tensor, mask: torch.Tensor, stopped: torch.Tensor, eos_id: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """End every row with EOS, where reward models were trained to be read: in place of a stop token, behind a cut answer.
+    """End every row with EOS, where reward models read the score: replace a stop token, or append EOS to a cut answer.
 
     Args:
         sequences: (b, t) token ids.
@@ -162,13 +162,13 @@ def roll_out(
     *,
     unpad: bool = True,
 ) -> Rollout:
-    """Sample answers and let every role score them.
+    """Sample answers and compute the output of every role for them.
 
     Args:
-        roles: the policy samples; the others score.
-        prompts: what is answered.
-        settings: how to sample; the temperature must be above 0.
-        generator: the random state to draw from; None takes torch's own.
+        roles: all roles; the policy samples.
+        prompts: the prompts to answer.
+        settings: the sampling settings; the temperature must be above 0.
+        generator: the random generator; None takes torch's own.
         unpad: run the roles without padding; see `UnpaddedRows`.
     """
     generation = generate(roles.policy, prompts.input_ids, prompts.mask, settings, generator)
@@ -179,10 +179,10 @@ def roll_out(
 def score_answers(
     roles: PPORoles, prompts: PromptBatch, answers: Generation, settings: GenerationSettings, *, unpad: bool = True
 ) -> Rollout:
-    """Build the `Rollout` of answers that have been drawn; arguments as of `roll_out`.
+    """Build the `Rollout` of sampled answers; the other arguments are those of `roll_out`.
 
     Old log-probabilities come from the same forward pass that the update uses, so that the ratio is exactly 1 before the first
-    step in any precision. The sampled ids go to every role as they are, never through text.
+    step in any precision. Every role gets the sampled ids, which are never decoded and encoded again.
     """
     sequences = torch.cat([prompts.input_ids, answers.responses], dim=1)
     mask = torch.cat([prompts.mask, answers.mask], dim=1)

@@ -1,4 +1,4 @@
-"""When PPO steps on what: minibatches of a rollout, and learning rates over the run."""
+"""Schedule PPO's optimizer steps: minibatches of a rollout, and learning rates over the run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from kochat.stages.ppo.options import OptimisationOptions
 def minibatches(
     trainer: L.Trainer, rows: int, options: OptimisationOptions, generator: torch.Generator
 ) -> Iterator[torch.Tensor]:
-    """Deal the rows of a rollout into minibatches, newly shuffled for each of the ``ppo_epochs`` passes.
+    """Split the rows of a rollout into minibatches, shuffled again for each of the ``ppo_epochs`` passes.
 
-    Every rank takes the same number of steps, as many as the longest needs: one with fewer rows (the last batch of a pool
-    is short) deals smaller minibatches, empty ones too, or the others would wait for its gradients for ever.
+    Every rank takes the same number of steps, as many as the rank with the most rows needs. A rank with fewer rows (the
+    last batch may be short) gets smaller or empty minibatches; otherwise the other ranks would wait for its gradients
+    for ever.
 
     Args:
-        trainer: whose ranks deal alike.
-        rows: answers of this rank.
-        options: how many passes, and how many answers a minibatch.
-        generator: this rank's random state.
+        trainer: the Trainer, whose ranks agree on the number of steps.
+        rows: number of answers of this rank.
+        options: number of passes, and answers per minibatch.
+        generator: this rank's random generator.
 
     Yields:
         The row numbers of each minibatch, (m,).
@@ -39,14 +40,14 @@ def minibatches(
 
 
 def falling_adamw(trainer: L.Trainer, roles: PPORoles, options: OptimisationOptions) -> OptimizerLRSchedulerConfig:
-    """Build one AdamW with a parameter group each for policy and critic; their rates fall linearly to 0, a step a rollout.
+    """Build one AdamW with a parameter group each for policy and critic; their rates fall linearly to 0, updated once per rollout.
 
-    One optimizer, one loss: two with separate backward passes would break DDP.
+    Two optimizers with separate backward passes would break DDP.
 
     Args:
-        trainer: whose precision and length decide.
-        roles: whose policy and critic are trained.
-        options: their rates at the start.
+        trainer: its precision decides whether AdamW is fused, its length the schedule.
+        roles: the roles; policy and critic are trained.
+        options: the start values of the rates.
     """
     rates = ((roles.policy, options.learning_rate), (roles.critic, options.critic_learning_rate))
     groups = [{"params": [p for p in role.parameters() if p.requires_grad], "lr": rate} for role, rate in rates]
@@ -57,10 +58,10 @@ def falling_adamw(trainer: L.Trainer, roles: PPORoles, options: OptimisationOpti
 
 
 def progress(trainer: L.Trainer, rollouts: int) -> float:
-    """Return the share of the run that is over after some rollouts, 0 to 1, by whichever limit comes first.
+    """Return the finished share of the run after ``rollouts`` rollouts, 0 to 1, by the limit that comes first.
 
-    ``max_steps`` counts optimizer steps, of which a rollout takes as many as it has minibatches, fewer where ``target_kl`` ends
-    its update; epochs count rollouts.
+    ``max_steps`` counts optimizer steps: one per minibatch, fewer where ``target_kl`` ends an update. Epochs count
+    rollouts.
     """
     by_steps = trainer.global_step / trainer.max_steps if trainer.max_steps > 0 else 0.0
     by_rollouts = 0.0

@@ -1,4 +1,4 @@
-"""Pretraining: a small base from scratch, for where no pretrained model is at hand."""
+"""Pretraining: train a small base model from scratch, for users without a pretrained model."""
 
 from kochat.engine.stage import Stage
 

@@ -26,10 +26,10 @@ class CorpusOptions(DataOptions):
     """`DataOptions` of a corpus that is cut into blocks.
 
     Args:
-        path: a corpus file elsewhere ({text, source} a line, plain, .gz or .xz); null takes corpus.jsonl of the version.
-        block_size: tokens a block.
+        path: another corpus file ({text, source} per line; plain, .gz or .xz); null takes corpus.jsonl of the version.
+        block_size: tokens per block.
         validation_share: share of the documents that is held out for validation.
-        limit_characters: use about this many characters, drawn evenly over the documents by hash; null for all.
+        limit_characters: use about this many characters, from documents that are chosen by hash; null for all.
     """
 
     path: DataPath | None = None
@@ -38,7 +38,7 @@ class CorpusOptions(DataOptions):
     limit_characters: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse blocks without a token to predict, and shares that are none."""
+        """Refuse blocks without a token to predict, and shares out of their range."""
         super().__post_init__()
         if self.block_size < 2:
             raise UserError(f"data.block_size={self.block_size} has no token to predict; give 2 or more")
@@ -53,9 +53,10 @@ class CorpusOptions(DataOptions):
 class CorpusDataModule(StageDataModule):
     """Blocks of corpus text: documents in file order, EOS after each, cut every `block_size` tokens.
 
-    Documents share blocks and are not masked from each other, as in GPT-2's own pretraining. A document belongs to
-    validation or training by the hash of its text. Test batches are prompts of the frozen test set, so that the base is
-    measured like the models made from it; a corpus given by `path` may come without one. `batch_size` and `limit_train` count blocks.
+    Documents share blocks and are not masked from each other, as in GPT-2's own pretraining. The hash of its text
+    decides whether a document belongs to training or validation. Test batches are prompts of the frozen test set, so
+    that the base is evaluated like the later models; a corpus given by `path` may have no test set. `batch_size` and
+    `limit_train` count blocks.
 
     Args:
         options: the settings; jsonargparse takes them as keywords.
@@ -72,13 +73,13 @@ class CorpusDataModule(StageDataModule):
 
     @property
     def row_lengths(self) -> RowLengths:
-        """How long blocks and prompts may be."""
+        """The maximum lengths of blocks and prompts, in tokens."""
         room = max(self.options.block_size, self.options.max_prompt_length + 2)
         return RowLengths(room, self.options.max_prompt_length)
 
     @property
     def train_file(self) -> Path:
-        """The corpus file, or its compressed twin."""
+        """The corpus file, or its compressed version."""
         return with_compressed(super().train_file) if self.path is None else self.path
 
     def required_files(self) -> list[Path]:
@@ -86,7 +87,7 @@ class CorpusDataModule(StageDataModule):
         return [self.train_file, self.test_file] if self.path is None else [self.path]
 
     def check_files(self) -> None:
-        """Refuse files that are absent or damaged; a corpus given by path may come without a test set."""
+        """Refuse files that are missing or damaged; a corpus given by path may have no test set."""
         if self.path is None:
             super().check_files()
         elif missing := self.missing_inputs():
@@ -117,7 +118,7 @@ class CorpusDataModule(StageDataModule):
         return min(1.0, self.options.limit_characters / max(1, total))
 
     def encoded_rows(self) -> Iterator[dict[str, Any]]:
-        """Yield full blocks of both splits as they fill, then what is left of each."""
+        """Yield the full blocks of both splits, then the last, shorter block of each."""
         open_blocks: dict[str, list[int]] = {"train": [], "validation": []}
         counts = dict.fromkeys(open_blocks, 0)
 

@@ -1,4 +1,4 @@
-"""Pretraining: a small base from scratch, for where no pretrained model is at hand."""
+"""Pretraining: train a small base model from scratch, for users without a pretrained model."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class PretrainModule(LanguageModelModule):
         super().__init__(self.options, self.options, unpad=False)  # blocks are full
 
     def sources(self) -> dict[str, str]:
-        """Name the tokenizer's source, when there is one."""
+        """Name the tokenizer's source, if there is one."""
         source = self.options.tokenizer_source
         return {"model.tokenizer_source": source} if source else {}
 
     def connect(self, data: CorpusDataModule) -> None:  # type: ignore[override]  # the only data with a corpus
-        """Train the tokenizer on the corpus where none is given (the same on every rank), then join stage and data."""
+        """Train a tokenizer on the corpus if none is given (the same on every rank), then join stage and data."""
         if self._tokenizer is None and self.start_folder() is None:
             data.check_files()
             self._tokenizer = train_tokenizer(data.texts(), self.options.vocab_size)
@@ -61,7 +61,7 @@ class PretrainModule(LanguageModelModule):
         self.adopt(Role("policy", model))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return Muon on the blocks' matrices and AdamW on the rest."""
+        """Return Muon for the blocks' matrices and AdamW for the other parameters."""
         options = self.options
         named = [(name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad]
         optimizer = MuonWithAdamW(named, options.learning_rate, options.matrix_learning_rate, options.weight_decay)

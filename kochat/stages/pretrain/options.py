@@ -28,12 +28,12 @@ class GPT2Size:
 
 @dataclass(kw_only=True)
 class PretrainOptions(AdamWOptions, AnswerOptions):
-    """Which model is made, and how it is trained.
+    """Size and training of the new model.
 
     Args:
         size: the model's shape.
         tokenizer_source: where the tokenizer comes from (a directory, run name or hub id); null trains one on the corpus.
-        vocab_size: tokens of a tokenizer trained here.
+        vocab_size: vocabulary size of a tokenizer that is trained here.
         learning_rate: peak rate of AdamW, which trains embeddings, biases and norms.
         matrix_learning_rate: peak rate of Muon, which trains the blocks' matrices.
         weight_decay: decoupled weight decay of the matrices.

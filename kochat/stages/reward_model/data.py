@@ -18,8 +18,8 @@ from kochat.data.heldout import FROZEN_VERSION, TrainingFilter
 from kochat.data.manifest import verify
 from kochat.data.records import PreferenceRecord, read_records
 
-RECORDS, DEMONSTRATION_SET = 0, 1  # the validation loaders' places, by which Lightning tells a step whose batch it gets
-DEMONSTRATIONS = 256  # at most; the standard error of their mean is then a sixteenth of the scores' spread
+RECORDS, DEMONSTRATION_SET = 0, 1  # indices of the validation loaders, which Lightning passes to each step
+DEMONSTRATIONS = 256  # at most; the standard error of their mean is 1/16 of the scores' standard deviation
 DEMONSTRATION_FEATURES = Features({"id": TEXT, "length": Value("int32"), "prompt_ids": IDS, "completion_ids": IDS})
 
 
@@ -27,9 +27,9 @@ class PreferenceDataModule(RowDataModule):
     """Batches of records with three completions each, encoded once, from kochatgpt_2_RM.jsonl.
 
     Validation is the validation split of the same file; test is v2/test_preferences.jsonl, the cleaned records of test
-    prompts, for v1 and v2 alike. `batch_size` counts records: a batch holds three sequences and three pairs of each.
-    Beside the validation batches come those of up to `DEMONSTRATIONS` held-out demonstrations of the version's SFT file, where
-    it has one: their mean score is the reward's 0.
+    prompts, for v1 and v2 alike. `batch_size` counts records; each record has three sequences and three pairs. A second
+    validation loader has up to `DEMONSTRATIONS` held-out demonstrations of the version's SFT file, if there is one:
+    their mean score becomes the zero of the reward.
     """
 
     file_name = PREFERENCE_FILE
@@ -47,13 +47,13 @@ class PreferenceDataModule(RowDataModule):
     collator = PreferenceCollator
 
     def check_files(self) -> None:
-        """Refuse files that are absent or damaged, the optional ones too where they are there."""
+        """Refuse required files that are missing, and any file that is damaged."""
         super().check_files()
-        raw_folder = self.folder if self.raw else None  # held-out records are absent where no record has a test prompt
+        raw_folder = self.folder if self.raw else None  # there are no held-out records if no record has a test prompt
         verify(path for path in self.used_files() if path.parent != raw_folder)
 
     def training_filter(self) -> TrainingFilter:
-        """Return what decides the split of a training row; near copies of held-out preference prompts go too."""
+        """Return the filter that decides the split of a training row; it also drops near copies of held-out preference prompts."""
         return TrainingFilter(self.data_dir, raw=self.raw, preferences=True)
 
     def encoded_rows(self) -> Iterator[dict[str, Any]]:
@@ -85,12 +85,12 @@ class PreferenceDataModule(RowDataModule):
                 }
 
     def used_files(self) -> list[Path]:
-        """Return the required files, and the demonstrations and held-out records where there are any."""
+        """Return the required files, and those of demonstrations and held-out records if they exist."""
         optional = [self.folder / SFT_FILE, self.data_dir / FROZEN_VERSION / TEST_PREFERENCE_FILE]
         return [*self.required_files(), *(path for path in optional if path.is_file())]
 
     def val_dataloader(self) -> list[DataLoader]:
-        """Return validation batches of this rank, then those of the demonstrations (SFT batches) where there are any."""
+        """Return this rank's loader of validation batches, and one of demonstrations (SFT batches) if there are any."""
         records, rows = self._split_loader("validation", shuffle=False), self._demonstrations()
         if not rows:
             return [records]
@@ -99,7 +99,7 @@ class PreferenceDataModule(RowDataModule):
         return [records, loader]
 
     def _demonstrations(self) -> list[dict[str, Any]]:
-        """Encode the first demonstrations of the validation split, the same whatever the stage's own limits."""
+        """Encode the first demonstrations of the validation split; they do not depend on the stage's row limits."""
         rows = list(self._validation_rows(DEMONSTRATIONS))
         prompts = encode_prompts(self.tokenizer, [row["prompt"] for row in rows], self.options.max_prompt_length)
         completions = encode_texts(self.tokenizer, [row["reference"] for row in rows])

@@ -32,14 +32,14 @@ from kochat.stages.reward_model.scored_batch import ScoredBatch
 class RewardModule(StageModule):
     """Train a scalar head on a base model with the pairwise ranking loss (Ouyang et al. 2022, eq. 1).
 
-    The score of an answer is read at its last real token, EOS. The three completions of a record are encoded once, their
-    prompt too, and all three ordered pairs train on those scores.
+    The score of an answer is read at its last real token, EOS. The prompt and the three completions of a record are
+    encoded once, and the loss uses all three ordered pairs of their scores.
 
     Args:
         options: the fields of `RewardOptions`, as keywords.
 
     Attributes:
-        centring: the scores' zero and unit, from the last validation; None before one.
+        centring: mean and standard deviation of the scores, from the last validation; None before the first.
     """
 
     stage: ClassVar[Stage] = STAGE
@@ -58,7 +58,7 @@ class RewardModule(StageModule):
         return {"model.base": self.options.base}
 
     def configure_model(self) -> None:
-        """Load the base, put adapter and head on it; or load the trained export."""
+        """Load the base and add adapter and head, or load the trained export."""
         if self.configured or self.load_trained("reward_model", value=True):
             return
         base = self.inputs.folder("model.base", self.options.base)
@@ -69,7 +69,7 @@ class RewardModule(StageModule):
         return last_scores(self.role("reward_model"), rows_of(batch.input_ids, batch.mask, unpad=self.options.unpad))
 
     def training_step(self, batch: PreferenceBatch, batch_idx: int) -> torch.Tensor:
-        """Return the ranking loss of one batch, in the end averaged over the pairs of all ranks and accumulated batches."""
+        """Return the ranking loss of one batch, scaled so that the gradient is that of the mean over all pairs of all ranks and batches."""
         self.tokens_read += batch.lengths.sum()
         chosen, rejected = self.scores(batch)[batch.pairs].unbind(1)
         share = count_share(self.trainer, torch.ones_like(chosen, dtype=torch.bool))
@@ -80,18 +80,18 @@ class RewardModule(StageModule):
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Make the gradients of accumulated batches those of the mean over all their pairs, before they are clipped."""
+        """Rescale accumulated gradients to the mean over all their pairs, before clipping."""
         self.window.close(self.trainable_parameters(), self.trainer.accumulate_grad_batches)
 
     # Validation and test
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the scores of the validation before."""
+        """Clear the scores of the previous validation."""
         self.held_out.reset()
         self.demonstrations.reset()
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Log the held-out loss over all ordered pairs of a `PreferenceBatch`, keep its scores and return them as `ScoredBatch`.
+        """Log the held-out loss over all pairs of a `PreferenceBatch`, keep its scores and return them as a `ScoredBatch`.
 
         A `TextBatch` of demonstrations, from the second loader, is scored for centring.
         """
@@ -107,10 +107,11 @@ class RewardModule(StageModule):
         return scored
 
     def on_validation_epoch_end(self) -> None:
-        """Log accuracy, margin and the mean score of each grade; keep what PPO centres its reward by.
+        """Log accuracy, margin and the mean score of each grade; keep the centring that PPO uses.
 
-        The zero is the mean score of held-out SFT demonstrations (of the best held-out answers where the data has none), the
-        unit the spread of all held-out completions' scores; see `kochat.rewards.centring`.
+        The mean is that of held-out SFT demonstrations, or of the best held-out answers if the data has no
+        demonstrations. The standard deviation is that of the scores of all held-out completions. See
+        `kochat.rewards.centring`.
         """
         for name, value in self.held_out.compute().items():
             self._log_held_out(name, value, prog_bar=name == "accuracy")
@@ -126,11 +127,11 @@ class RewardModule(StageModule):
 
     @property
     def validated(self) -> bool:
-        """Whether `centring` was measured on the weights as they are: ``max_steps`` may end a run after the last validation."""
+        """Whether `centring` belongs to the current weights: ``max_steps`` may end a run some steps after the last validation."""
         return self._validated_step == self.trainer.global_step
 
     def test_step(self, batch: Any, batch_idx: int) -> Any:
-        """Score a `PreferenceBatch` of held-out records: a `ScoredBatch`, which `PreferenceScores` writes."""
+        """Score a `PreferenceBatch` of held-out records; `PreferenceScores` writes the returned `ScoredBatch`."""
         return self._scored(batch)
 
     def _scored(self, batch: Any) -> ScoredBatch:
@@ -143,7 +144,7 @@ class RewardModule(StageModule):
     # Optimizer and export
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW with a group for the head."""
+        """Return AdamW with a separate parameter group for the head."""
         options, role = self.options, self.role("reward_model")
         head = list(role.head.parameters())  # type: ignore[union-attr]
         known = {id(parameter) for parameter in head}

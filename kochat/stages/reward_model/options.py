@@ -17,10 +17,11 @@ class RewardOptions(AdamWOptions):
     Args:
         base: the base language model: a directory, a run name or a hub id.
         lora: the adapter; rank 0 trains all weights. The head is always trained.
-        margin: by how much a better answer's score must lead before its loss falls under log 2.
-        head_learning_rate: the head's own peak rate, which starts from random weights; null takes learning_rate.
-        unpad: run the model on real tokens alone, and once on the prompt that a record's completions share; false pads every
-            completion to the longest. Loss and gradient are the same (with LoRA's dropout a shared prefix has one mask).
+        margin: score difference at which the loss of a pair is log 2; 0 is the usual ranking loss.
+        head_learning_rate: peak rate of the head, which starts from random weights; null takes learning_rate.
+        unpad: run the model without padding, and only once on the prompt that a record's completions share; false pads
+            every completion to the longest. Loss and gradient are the same, except that with LoRA dropout a shared
+            prefix has one dropout mask.
     """
 
     base: ModelSource = ModelSource("skt/kogpt2-base-v2")

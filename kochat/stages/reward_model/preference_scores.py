@@ -1,4 +1,4 @@
-"""Keep a reward model's scores of held-out completions: as rows of this rank, and as a file for the report."""
+"""Collect a reward model's scores of held-out completions, and write them to a file for the report."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SCORES_FILE = "rm_scores.jsonl"
 
 
 def scored_records(batch: ScoredBatch, step: str, batch_idx: int) -> list[Row]:
-    """Turn what a step returned into one row a record: {id, prompt, completions, scores}, best to worst.
+    """Turn a step's result into one row per record: {id, prompt, completions, scores}, best to worst.
 
     Args:
-        batch: what the step returned.
-        step: test or validation, for messages.
-        batch_idx: the batch's number, for messages.
+        batch: the result of the step.
+        step: test or validation, for error messages.
+        batch_idx: the batch's number, for error messages.
 
     Raises:
         NonFiniteError: A score is NaN or infinite.
@@ -38,7 +38,7 @@ def scored_records(batch: ScoredBatch, step: str, batch_idx: int) -> list[Row]:
 
 
 class PreferenceScores(Callback):
-    """Write ``rm_scores.jsonl`` at test: {id, prompt, completions, scores} a line, best to worst, every record once.
+    """Write ``rm_scores.jsonl`` at test: one line {id, prompt, completions, scores} per record, best to worst.
 
     It takes what the module's ``test_step`` returns, a `ScoredBatch`.
     """
@@ -47,7 +47,7 @@ class PreferenceScores(Callback):
         self._rows: list[Row] = []
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the scores of the test before."""
+        """Clear the scores of the previous test."""
         self._rows = []
 
     def on_test_batch_end(
@@ -65,6 +65,6 @@ class PreferenceScores(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write all ranks' rows."""
         rows = gather_rows(self._rows)
-        folder = trainer.log_dir  # a collective call: every rank makes it
+        folder = trainer.log_dir  # a collective call: every rank must make it
         if trainer.is_global_zero:
             write_jsonl(Path(folder or trainer.default_root_dir) / SCORES_FILE, rows)

@@ -17,7 +17,7 @@ DEFINED = (
 
 
 def sections(view: StageView) -> list[Section]:
-    """Return the chapter and its part on trust."""
+    """Return the chapter and its section on how far the scores can be trusted."""
     study, texts, runs = view.study, view.texts, view.runs
     if not runs:
         return [chapter(view, [missing(texts)])]
@@ -53,7 +53,7 @@ def _trust(view: StageView, records: dict[str, RewardRecord]) -> list[Section]:
 
 
 def vary_findings(view: StageView, contrast: Contrast) -> list[str]:
-    """Name the reward model of the highest pair accuracy, and say whether it is clearly above the lowest one."""
+    """Return sentences: which reward model has the highest pair accuracy, and whether it is clearly above the lowest."""
     return [sentence for group in contrast.groups for sentence in _best(view, group)]
 
 

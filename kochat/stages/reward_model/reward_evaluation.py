@@ -1,4 +1,4 @@
-"""Log how far a reward model can be trusted: intervals, calibration, and what length has to do with its scores."""
+"""Log how far a reward model can be trusted: intervals, calibration, and the effect of answer length on its scores."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from kochat.stages.reward_model.data import RECORDS
 from kochat.stages.reward_model.preference_scores import scored_records
 from kochat.stages.reward_model.scored_batch import ScoredBatch
 
-VALIDATION, TEST = "rm/", "rm/test_"  # a figure of other records has another name, or done.json would mix the two
+VALIDATION, TEST = "rm/", "rm/test_"  # different names, so that done.json keeps both apart
 
 
 class RewardEvaluation(Callback):
     """Measure a reward model on held-out records at validation (``rm/...``) and at test (``rm/test_...``).
 
-    It logs `kochat.metrics.reward_reliability.SCALARS`, at test also accuracy, margin and the mean score of each grade, which the module
-    itself logs at validation; TensorBoard gets the histogram of margins and the calibration curve. Each record counts once,
-    whatever rank scored it. What cannot be measured (a correlation with answers of one length) is not logged.
-
-    It takes what the module's ``validation_step`` and ``test_step`` return for records, a `ScoredBatch`.
+    It logs `kochat.metrics.reward_reliability.SCALARS`, and at test also accuracy, margin and the mean score of each
+    grade (the module logs these at validation); TensorBoard gets the histogram of margins and the calibration curve.
+    Each record counts once over all ranks. A figure that cannot be computed (a correlation if all answers have one
+    length) is not logged. The module's ``validation_step`` and ``test_step`` must return a `ScoredBatch` for records.
     """
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the scores of the validation before."""
+        """Clear the scores of the previous validation."""
         self._rows = []
 
     def on_validation_batch_end(
@@ -46,7 +45,7 @@ class RewardEvaluation(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the scores of one batch of records; demonstrations have no order."""
+        """Keep the scores of one batch of records; demonstrations are skipped, since they have no order."""
         if dataloader_idx == RECORDS:
             self._keep(outputs, "validation", batch_idx)
 
@@ -59,7 +58,7 @@ class RewardEvaluation(Callback):
             _show(trainer, VALIDATION, quality)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the scores of the test before."""
+        """Clear the scores of the previous test."""
         self._rows = []
 
     def on_test_batch_end(
@@ -75,21 +74,21 @@ class RewardEvaluation(Callback):
         self._keep(outputs, "test", batch_idx)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the figures of the test, the means among them."""
+        """Log the figures of the test, with the means."""
         rows = gather_rows(self._rows)
         quality = _quality(rows)
         log_figures(pl_module, TEST, _means(rows, quality) | quality.scalars())
         _show(trainer, TEST, quality)
 
     def _keep(self, outputs: ScoredBatch, step: str, batch_idx: int) -> None:
-        """Keep ids, scores and lengths: the texts themselves need not travel between ranks."""
+        """Keep ids, scores and lengths; the texts need not be sent between ranks."""
         for row in scored_records(outputs, step, batch_idx):
             lengths = [answer_length(text) for text in row["completions"]]
             self._rows.append({"id": row["id"], "scores": row["scores"], "lengths": lengths})
 
 
 def log_figures(pl_module: LightningModule, prefix: str, figures: dict[str, float]) -> None:
-    """Log figures that every rank has alike, as they were computed from all ranks' rows."""
+    """Log figures that were computed from the rows of all ranks, so that every rank has the same."""
     for name, value in figures.items():
         pl_module.log(prefix + name, value, on_step=False, on_epoch=True, sync_dist=True, add_dataloader_idx=False)
 
@@ -99,7 +98,7 @@ def _quality(rows: list[Row]) -> RewardQuality:
 
 
 def _means(rows: list[Row], quality: RewardQuality) -> dict[str, float]:
-    """Return accuracy, margin and the mean score of each grade, as the module does at validation; empty for no row."""
+    """Return accuracy, margin and the mean score of each grade, as the module logs at validation; empty without rows."""
     if quality.accuracy is None:
         return {}
     means = np.mean([row["scores"] for row in rows], axis=0).tolist()
@@ -108,7 +107,7 @@ def _means(rows: list[Row], quality: RewardQuality) -> dict[str, float]:
 
 
 def _show(trainer: Trainer, prefix: str, quality: RewardQuality) -> None:
-    """Add histogram and curve to TensorBoard, where there is a record to draw."""
+    """Add histogram and curve to TensorBoard, if there are records."""
     if not len(quality.margins) or not trainer.is_global_zero:
         return
     for logger in trainer.loggers:

@@ -21,7 +21,7 @@ _BINS = 24
 
 
 def score_distributions(view: StageView, name: str) -> str | None:
-    """Draw, per reward model, the histograms of its scores of best, middle and worst answers."""
+    """Draw histograms of the scores of best, middle and worst answers for each reward model; return SVG text."""
     texts = view.texts
     ranked = [(run, rows) for run in view.runs if (rows := ranked_scores(run))]
     if not ranked:
@@ -42,7 +42,7 @@ def score_distributions(view: StageView, name: str) -> str | None:
 
 
 def margin_distributions(view: StageView, name: str, records: Mapping[str, RewardRecord]) -> str | None:
-    """Draw, per reward model, its pairs' score differences, the three kinds of pair stacked; left of 0 are the errors."""
+    """Draw each reward model's score differences, the three kinds of pair stacked (errors are left of 0); return SVG text."""
     texts = view.texts
     scored = [run for run in view.runs if run.name in records]
     if not scored:
@@ -64,7 +64,7 @@ def margin_distributions(view: StageView, name: str, records: Mapping[str, Rewar
 
 
 def calibration_curves(view: StageView, name: str, records: Mapping[str, RewardRecord]) -> str | None:
-    """Draw, per reward model, observed over predicted preference, with each bin's interval and number of pairs."""
+    """Draw each reward model's observed against predicted preference, with interval and number of pairs per bin; return SVG text."""
     texts = view.texts
     scored = [run for run in view.runs if run.name in records]
     if not scored:
@@ -79,7 +79,7 @@ def calibration_curves(view: StageView, name: str, records: Mapping[str, RewardR
 
 
 def _edges_at_zero(values: np.ndarray) -> list[float]:
-    """Return edges of about `_BINS` equal bins over the values, 0 among them, so that no bin mixes right and wrong."""
+    """Return edges of about `_BINS` equal bins; one edge is 0, so that no bin mixes right and wrong pairs."""
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     width = (high - low) / _BINS or 1.0  # all values 0: a bin on either side
     first, last = min(-1, math.floor(low / width)), max(1, math.ceil(high / width))

@@ -1,4 +1,4 @@
-"""The numbers of one reward model: how well it tells better answers from worse ones, and how far that can be trusted."""
+"""Compute the numbers of one reward model: how well it orders answers, and how far this can be trusted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kochat.runs import DONE_FILE, EXPORT_DIR
 SCORES_FILE = "rm_scores.jsonl"
 _EXPORT_INFO = Path(
     EXPORT_DIR, "kochat.json"
-)  # as `kochat.nn.exports` names it, which would load peft to write a report
+)  # the name in `kochat.nn.exports`, which is not imported because it loads peft
 
 
 class RankedScores(BaseModel):
@@ -44,7 +44,7 @@ class RankedScores(BaseModel):
 
 
 class ExportStatistics(BaseModel):
-    """By what a reward model's scores are centred, from its export's `kochat.json`."""
+    """Mean and standard deviation of a reward model's scores, from its export's `kochat.json`."""
 
     reward_mean: FiniteFloat | None = None
     reward_std: Annotated[FiniteFloat, Field(gt=0)] | None = None
@@ -52,15 +52,15 @@ class ExportStatistics(BaseModel):
 
 @dataclass(frozen=True)
 class RewardRecord:
-    """One reward model on held-out records."""
+    """The results of one reward model on held-out records; scores are logits."""
 
     means: Mapping[str, float]  # mean raw score by grade: best, middle, worst
     centred: (
         Mapping[str, float] | None
-    )  # the same less the export's mean, over its standard deviation; None without those
+    )  # (mean score - export's mean) / export's standard deviation; None if these were not saved
     margin: float  # mean score of best minus mean score of worst
-    effect: float | None  # margin over the standard deviation of all scores: free of the scores' scale
-    accuracy: Interval  # share of ordered pairs scored in the right order; the interval resamples records
+    effect: float | None  # margin / standard deviation of all scores, so that models can be compared
+    accuracy: Interval  # share of pairs in the right order; the interval resamples records
     accuracy_by_id: Mapping[str, float]
     quality: RewardQuality
 
@@ -71,18 +71,18 @@ class RewardRecord:
 
 
 def make_reward_records(runs: Sequence[Run]) -> dict[str, RewardRecord]:
-    """Compute the record of every run that scored held-out records, by name."""
+    """Compute the record of every run that scored held-out records: run name -> record."""
     ranked = {run.name: ranked_scores(run) for run in runs}
     return {run.name: reward_record(ranked[run.name], read_centring(run)) for run in runs if ranked[run.name]}
 
 
 def ranked_scores(run: Run) -> list[RankedScores]:
-    """Read a run's scores of held-out records; none where it kept none."""
+    """Read a run's scores of held-out records; empty if it has none."""
     return read_records(RankedScores, run.home / SCORES_FILE)
 
 
 def read_centring(run: Run) -> Centring | None:
-    """Read by what a run's scores are centred: from its export, else from what was logged; None where neither says."""
+    """Read the centring of a run's scores from its export, else from its logged metrics; None if neither has it."""
     path = run.home / _EXPORT_INFO
     if path.is_file():
         found = read_record(ExportStatistics, path)
@@ -96,8 +96,8 @@ def reward_record(ranked: Sequence[RankedScores], centring: Centring | None = No
     """Compute a reward model's record from its scores (best to worst) of held-out records; a tie counts half.
 
     Args:
-        ranked: the records; lengths are measured where every one has its texts.
-        centring: by what the model's scores are centred, None where that was not kept.
+        ranked: the records; lengths are measured only if every record has its texts.
+        centring: the centring of the model's scores; None if it was not saved.
 
     Raises:
         ValueError: There are no records.

@@ -1,4 +1,4 @@
-"""The report's tables of reward models: how well they order answers, their scores, and what to hold against them."""
+"""The report's tables of reward models: how well they order answers, their scores, calibration and length bias."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kochat.stages.reward_model.reward_records import RewardRecord
 
 Records = Mapping[str, RewardRecord]
 Cells = dict[str, str]  # metric -> text
-FEW_RECORDS = 100  # with fewer the accuracy's interval reaches more than 5 points to either side
+FEW_RECORDS = 100  # with fewer, the accuracy's interval is wider than +-5 points
 
 
 def accuracy_table(view: StageView, records: Records) -> Table | None:
-    """Show per reward model its size and cost, pair accuracy with its interval, and the margin."""
+    """Return a table of size, time, pair accuracy with its interval and margin, one row per reward model."""
 
     def cells(run: Run, record: RewardRecord) -> Cells:
         return {
@@ -35,7 +35,7 @@ def accuracy_table(view: StageView, records: Records) -> Table | None:
 
 
 def scores_table(view: StageView, records: Records) -> Table | None:
-    """Show per reward model the mean score of each grade, raw and centred; dashes where the centre was not kept."""
+    """Return a table of the mean score of each grade, raw and centred; a dash where no centring was saved."""
 
     def cells(run: Run, record: RewardRecord) -> Cells:
         centred = record.centred or {}
@@ -47,7 +47,7 @@ def scores_table(view: StageView, records: Records) -> Table | None:
 
 
 def calibration_table(view: StageView, records: Records) -> Table | None:
-    """Show per reward model how far its score differences may be read as probabilities."""
+    """Return a table of pair accuracy, calibration error and overconfidence, one row per reward model."""
 
     def cells(run: Run, record: RewardRecord) -> Cells:
         curve = record.quality.calibration
@@ -61,7 +61,7 @@ def calibration_table(view: StageView, records: Records) -> Table | None:
 
 
 def length_table(view: StageView, records: Records) -> Table | None:
-    """Show per reward model what the length of an answer has to do with its score; dashes where no texts were kept."""
+    """Return a table of the effect of answer length on the score; dashes where no texts were saved."""
 
     def interval(metric: str, value: Interval | None) -> str:
         return NOTHING if value is None else view.texts.interval(metric, value)
@@ -81,12 +81,10 @@ def length_table(view: StageView, records: Records) -> Table | None:
 
 
 def length_notes(view: StageView, records: Records) -> list[str]:
-    """Say how many pairs differ in length, and what choosing the longer answer unread would reach; nothing without texts."""
+    """Return a sentence: how many pairs differ in length, and how often the longer answer is better; none without texts."""
     found = [records[run.name].quality.length for run in _scored(view, records)]
     lengths = {(bias.n_longer, bias.n_shorter, bias.n_equal, bias.longer_wins) for bias in found if bias is not None}
-    if (
-        len(lengths) != 1
-    ):  # the split is frozen: all models are tested on the same records, or nothing common can be said
+    if len(lengths) != 1:  # models were tested on different records, so there is no common sentence
         return []
     longer, shorter, equal, share = lengths.pop()
     if share is None:
@@ -96,7 +94,7 @@ def length_notes(view: StageView, records: Records) -> list[str]:
 
 
 def size_notes(view: StageView, records: Records) -> list[str]:
-    """Say that the records are few where they are."""
+    """Return a warning if there are fewer than `FEW_RECORDS` records."""
     found = [len(records[run.name].quality.margins) for run in _scored(view, records)]
     return [view.texts("rm.few", n=min(found))] if found and min(found) < FEW_RECORDS else []
 
@@ -104,7 +102,7 @@ def size_notes(view: StageView, records: Records) -> list[str]:
 def _table(
     caption: str, cells: Callable[[Run, RewardRecord], Cells], view: StageView, records: Records
 ) -> Table | None:
-    """Lay out one row a reward model; None where none has scored records."""
+    """Return a table with one row per reward model; None if no model has scored records."""
     rows = []
     for run in _scored(view, records):
         found = cells(run, records[run.name])

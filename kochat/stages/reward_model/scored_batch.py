@@ -1,4 +1,4 @@
-"""What a reward model's steps return: records with the scores of their completions."""
+"""The result of a reward model's steps: records with the scores of their completions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class ScoredBatch:
     """Records with the scores of their completions, best to worst.
 
     Args:
-        ids: one a record.
-        prompts: one a record.
-        completions: three a record.
+        ids: one per record.
+        prompts: one per record.
+        completions: three per record.
         scores: (n, 3) raw scores.
     """
 

@@ -14,7 +14,7 @@ from kochat.stages.sft.options import SFTOptions
 
 
 class SFTModule(LanguageModelModule):
-    """Fine-tune a base model on {prompt, completion}; the loss falls on completion and EOS alone.
+    """Fine-tune a base model on {prompt, completion}; the loss is computed on completion and EOS only.
 
     Args:
         options: the fields of `SFTOptions`, as keywords.
@@ -31,7 +31,7 @@ class SFTModule(LanguageModelModule):
         return {"model.base": self.options.base}
 
     def configure_model(self) -> None:
-        """Load the base and put the adapter on it."""
+        """Load the base and add the adapter."""
         if not self.configured and not self.load_trained("policy"):
             base = self.inputs.folder("model.base", self.options.base)
             self.adopt(new_role("policy", base, self.options.lora))

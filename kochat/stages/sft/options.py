@@ -11,13 +11,14 @@ from kochat.nn.adapters import LoraSettings
 
 @dataclass(kw_only=True)
 class SFTOptions(AdamWOptions, AnswerOptions):
-    """What is tuned, and how.
+    """What is trained, and how.
 
     Args:
         base: the base language model: a directory, a run name or a hub id.
         lora: the adapter; rank 0 trains all weights.
-        unpad: run the model on real tokens alone, and on prefixes that examples share once; false pads every example to the
-            longest. Loss and gradient are the same (with LoRA's dropout a shared prefix has one mask).
+        unpad: run the model without padding, and only once on a prefix that examples share; false pads every example to
+            the longest. Loss and gradient are the same, except that with LoRA dropout a shared prefix has one dropout
+            mask.
     """
 
     base: ModelSource = ModelSource("skt/kogpt2-base-v2")

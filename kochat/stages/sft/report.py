@@ -12,7 +12,7 @@ _METRICS = ("trainable", "seconds", "val_loss", "bleu", "rouge_l", "accuracy", "
 
 
 def sections(view: StageView) -> list[Section]:
-    """Return the chapter and its part with answers."""
+    """Return the chapter and its section with answers."""
     study, texts, runs = view.study, view.texts, view.runs
     if not runs:
         return [chapter(view, [missing(texts)])]
