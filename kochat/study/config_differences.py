@@ -12,7 +12,7 @@ from kochat.study.resolved_runs import SHUFFLE_SEED, ResolvedRun
 
 # Names and paths, on which results do not depend.
 _NO_DIFFERENCE = (
-    "config", "name", "study", "logs_dir", "skip_finished", "ckpt_path", "verbose", "weights_only",
+    "config", "name", "study", "logs_dir", "skip_finished", "verbose", "weights_only",
     "trainer.logger", "trainer.default_root_dir",
 )  # fmt: skip
 SEED = "seed_everything"

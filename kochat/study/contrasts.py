@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kochat.errors import UserError
 from kochat.report.study_files import ContrastEntry
 from kochat.report.study_results import value_order
+from kochat.study.config_differences import SEED, lookup
 from kochat.study.factors import StudyFactors, identity
 from kochat.study.plan import PlannedContrast
 from kochat.study.resolved_runs import ResolvedRun
@@ -89,7 +90,7 @@ class ContrastMaker:
         return [group for group in ordered if self._differ(group, factor)]
 
     def _chains(self, contrast: PlannedContrast) -> list[ContrastEntry]:
-        """Return a chain, one per seed if its runs are repeated."""
+        """Return a chain, one per seed if its runs are repeated; all its runs have one seed."""
         copies: dict[str, list[str]] = {}
         for run in self.runs:
             copies.setdefault(run.origin, []).append(run.name)
@@ -97,7 +98,7 @@ class ContrastMaker:
         unknown = [name for name in contrast.chain if name not in copies and name not in own]
         if unknown:
             raise UserError(f"contrasts: chain: {unknown[0]!r} is no run of this study; it has {', '.join(copies)}")
-        steps = [copies.get(name) or own[name] for name in contrast.chain]
+        steps = self._of_one_seed([copies.get(name) or own[name] for name in contrast.chain], contrast)
         silent = [run.name for run in self.runs if any(run.name in step for step in steps) and not run.stage.compared]
         if silent:
             raise UserError(
@@ -106,6 +107,19 @@ class ContrastMaker:
         times = max(len(step) for step in steps)
         chains = [[step[number] if len(step) > 1 else step[0] for step in steps] for number in range(times)]
         return [ContrastEntry(name=contrast.name, chain=chain) for chain in chains]
+
+    def _of_one_seed(self, steps: list[list[str]], contrast: PlannedContrast) -> list[list[str]]:
+        """Keep, beside a run that is named with its seed, only the copies of other rows that have this seed."""
+        seeds = {run.name: lookup(run.parsed.config, SEED) for run in self.runs}
+        repeated = {run.name for run in self.runs if run.name != run.origin}
+        fixed = {seeds[name]: name for name in contrast.chain if name in repeated}
+        if not fixed or all(len(step) == 1 for step in steps):
+            return steps
+        if len(fixed) > 1:
+            raise UserError(
+                f"contrasts: chain: {' and '.join(fixed.values())} have different seeds; name every run with its seed"
+            )
+        return [[name for name in step if seeds[name] in fixed] if len(step) > 1 else step for step in steps]
 
     def _last_chain(self) -> list[str]:
         """Return the chain from the first model to the last compared run; an untrained baseline comes first."""

@@ -8,10 +8,11 @@ named after the key.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kochat.config_types import ModelSource
 from kochat.errors import UserError
 from kochat.study.config_differences import SEED, Differences, find_differences, lookup
 from kochat.study.plan import DEFAULT_FACTORS
@@ -29,7 +30,7 @@ class StudyFactors:
         values: run name -> factor -> value; None if neither the run nor the runs that it starts from have one.
         sources: run name -> config key -> run of the study from which it starts.
         varying: stage -> factors in which its runs differ.
-        tied: stage -> found factor -> the named factor that determines it (a learning rate that changes with the rank).
+        tied: stage -> found factor -> the factor that determines it (a learning rate that changes with the rank).
     """
 
     keys: dict[str, str]
@@ -107,20 +108,24 @@ class _Finder:
         values: dict[str, dict[str, Any]] = {}
         for run in self.runs.values():
             values[run.name] = {name: self._value(run, name, key, values) for name, key in self.keys.items()}
+        while key := self._telling_input(values):
+            self._add_source(key, values)
+        return values
+
+    def _telling_input(self, values: Mapping[str, Mapping[str, Any]]) -> str | None:
+        """Return the key of an input that is no factor yet although runs differ in it; each new factor may show others."""
         for stage in dict.fromkeys(run.stage.name for run in self.runs.values()):
             members = [run for run in self.runs.values() if run.stage.name == stage]
-            for key in dict.fromkeys(key for run in members for key in run.model_sources):
-                if self._tells_more(members, key, values):
-                    self._add_source(key)
-        for name, key in self.source_keys.items():
-            for run in self.runs.values():
-                values[run.name][name] = self._origin(run.model_sources.get(key))
-        return values
+            for key in dict.fromkeys(key for run in members for key in run.inputs):
+                known = key in self.source_keys.values() or _below(key, self.keys.values())
+                if not known and self._tells_more(members, key, values):
+                    return key
+        return None
 
     def _value(self, run: ResolvedRun, name: str, key: str, known: Mapping[str, Mapping[str, Any]]) -> Any:
         own = lookup(run.parsed.config, key, _LACKING)
         if own is not _LACKING:
-            return own
+            return self._without_own_seed(run, own)
         if name not in self._named and not run.stage.trains:
             return None  # a run that trains nothing does not have the training settings of its model
         upstream = [self.runs[source] for source in dict.fromkeys(self.sources[run.name].values())]
@@ -130,12 +135,12 @@ class _Finder:
         return None
 
     def _tells_more(self, members: Sequence[ResolvedRun], key: str, values: Mapping[str, Mapping[str, Any]]) -> bool:
-        """Tell whether a model input differs between runs in a way that no factor of these runs shows."""
-        inputs = {run.name: run.model_sources.get(key) for run in members}
+        """Tell whether an input differs between runs in a way that no factor of these runs shows."""
+        inputs = {run.name: run.inputs.get(key, run.default_input(key)) for run in members}
         for number, run in enumerate(members):
             for other in members[:number]:
                 a, b = inputs[run.name], inputs[other.name]
-                if self._origin(a) != self._origin(b) and not self._follows((run, a), (other, b), values):
+                if a != b and not self._follows((run, a), (other, b), values):
                     return True
         return False
 
@@ -149,22 +154,36 @@ class _Finder:
         (run_a, a), (run_b, b) = one, other
         if a not in self.runs or b not in self.runs or self.runs[a].stage.name != self.runs[b].stage.name:
             return False
-        differing = [name for name in self.keys if not same(values[a][name], values[b][name])]
+        keys = (*self.keys, *self.source_keys)
+        differing = [name for name in keys if not same(values[a][name], values[b][name])]
         return bool(differing) and all(
             same(values[run_a.name][name], values[a][name]) and same(values[run_b.name][name], values[b][name])
             for name in differing
         )
 
-    def _origin(self, source: str | None) -> str | None:
-        """Return the name of an input without its seed, which is another factor."""
-        return self.runs[source].origin if source in self.runs else source
+    def _without_own_seed(self, run: ResolvedRun, value: Any) -> Any:
+        """Name inputs by their row in the plan if they have the seed of the run, which is a factor of its own."""
+        if isinstance(value, (list, tuple)):
+            return [self._without_own_seed(run, inner) for inner in value]
+        if isinstance(value, ModelSource) and value in self.runs and _seed(self.runs[value]) == _seed(run):
+            return self.runs[value].origin
+        return value
 
-    def _add_source(self, key: str) -> None:
-        if key in self.source_keys.values():
-            return
+    def _add_source(self, key: str, values: dict[str, dict[str, Any]]) -> None:
+        """Make an input a factor of all runs."""
         name = self._differences.name_of(key, self._taken)
         self._taken.add(name)
         self.source_keys[name] = key
+        for run in self.runs.values():
+            values[run.name][name] = self._without_own_seed(run, run.inputs.get(key))
+
+
+def _seed(run: ResolvedRun) -> Any:
+    return lookup(run.parsed.config, SEED)
+
+
+def _below(key: str, others: Iterable[str]) -> bool:
+    return any(key.startswith(f"{other}.") for other in others)
 
 
 def _sources(run: ResolvedRun, runs: Sequence[ResolvedRun]) -> dict[str, str]:
@@ -209,13 +228,25 @@ def _tied(
     found: Sequence[str],
     values: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, str]:
-    """Find the factors that a named factor determines: each value of the named one has only one value of theirs."""
+    """Find the factors that another factor determines: each value of the other has only one value of theirs.
+
+    Of two found factors that determine each other, the second is tied to the first.
+    """
+
+    def determines(leader: str, name: str) -> bool:
+        pairs = {(identity(values[run.name][leader]), identity(values[run.name][name])) for run in members}
+        return len(pairs) == len({leading for leading, _ in pairs})
+
+    def leads(leader: str, name: str) -> bool:
+        if name not in found or leader == name or not determines(leader, name):
+            return False
+        return leader not in found or not determines(name, leader) or varying.index(leader) < varying.index(name)
+
+    leaders = {name: next((other for other in varying if leads(other, name)), None) for name in varying}
     tied: dict[str, str] = {}
-    for name in varying:
-        for leader in varying:
-            if name not in found or leader in found or name in tied:
-                continue
-            pairs = {(identity(values[run.name][leader]), identity(values[run.name][name])) for run in members}
-            if len(pairs) == len({leading for leading, _ in pairs}):
-                tied[name] = leader
+    for name, leader in leaders.items():
+        while leader is not None and leaders[leader] is not None:
+            leader = leaders[leader]
+        if leader is not None:
+            tied[name] = leader
     return tied

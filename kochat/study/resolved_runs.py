@@ -17,6 +17,7 @@ from kochat.errors import UserError
 from kochat.run_parsing import ParsedRun, parse_run
 from kochat.study.plan import PlannedRun, StudyPlan
 
+STEPS_OF = "steps_of"  # the key of a plan's row, which is in no config
 SHUFFLE_SEED = "data.init_args.seed"  # a study's seed also seeds shuffling
 
 
@@ -56,6 +57,16 @@ class ResolvedRun:
         """The config's model inputs by dotted key: runs, folders, hub ids."""
         return {key: str(value) for key, value in self.leaves.items() if isinstance(value, ModelSource)}
 
+    @property
+    def inputs(self) -> dict[str, ModelSource]:
+        """The model inputs, and the run whose number of steps this run takes."""
+        steps = {} if self.planned.steps_of is None else {STEPS_OF: ModelSource(self.planned.steps_of)}
+        return {key: value for key, value in self.leaves.items() if isinstance(value, ModelSource)} | steps
+
+    def default_input(self, key: str) -> str | None:
+        """Return what stands for an input that the run does not have: it takes its own steps."""
+        return self.name if key == STEPS_OF else None
+
 
 def flatten(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the (dotted key, value) pairs of a nested config; empty dicts and lists are values."""
@@ -76,13 +87,16 @@ def resolve_runs(plan: StudyPlan, logs_dir: Path) -> list[ResolvedRun]:
         UserError: configs are wrong; the message names all errors, and no run has started.
     """
     once = _parse_all([_draft(plan, run, run.name, plan.all_seeds[0], logs_dir) for run in plan.runs])
-    multiplied = {run.name for run in once if len(plan.all_seeds) > 1 and _per_seed(run)}
-    if not multiplied:
+    repeated = {run.name for run in once if plan.seeds and _per_seed(run)}
+    if not repeated:
         return once
+    multiplied = repeated if len(plan.seeds) > 1 else set()
     drafts = []
     for run in once:
         seeds = plan.all_seeds if run.name in multiplied else plan.all_seeds[:1]
-        drafts += [_draft(plan, _seeded(run, seed, multiplied), run.name, seed, logs_dir) for seed in seeds]
+        for seed in seeds:
+            shuffle = {SHUFFLE_SEED: seed} if run.name in repeated and SHUFFLE_SEED in run.leaves else {}
+            drafts.append(_draft(plan, _seeded(run, seed, multiplied, shuffle), run.name, seed, logs_dir))
     runs = _parse_all(drafts)
     names = [run.name for run in runs]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -99,8 +113,11 @@ def seeded_name(name: str, seed: int) -> str:
     return f"{name}_seed{seed}"
 
 
-def _seeded(run: ResolvedRun, seed: int, multiplied: set[str]) -> PlannedRun:
-    """Return a run's row for one seed. It starts from the runs of that seed; a run that all seeds share starts from the first seed's."""
+def _seeded(run: ResolvedRun, seed: int, multiplied: set[str], shuffle: Mapping[str, int]) -> PlannedRun:
+    """Return a run's row for one seed, with the seed of its shuffling.
+
+    It starts from the runs of that seed; a run that all seeds share starts from those of the first seed.
+    """
 
     def renamed(name: str) -> str:
         return seeded_name(name, seed) if name in multiplied else name
@@ -108,8 +125,7 @@ def _seeded(run: ResolvedRun, seed: int, multiplied: set[str]) -> PlannedRun:
     update: dict[str, Any] = {"name": renamed(run.name)}
     if run.planned.steps_of is not None:
         update["steps_of"] = renamed(run.planned.steps_of)
-    shuffle = {SHUFFLE_SEED: seed} if run.name in multiplied and SHUFFLE_SEED in run.leaves else {}
-    update["set"] = shuffle | run.planned.set | dict(_renamed_sources(run.parsed.config, renamed))
+    update["set"] = dict(shuffle) | run.planned.set | dict(_renamed_sources(run.parsed.config, renamed))
     return run.planned.model_copy(update=update)
 
 

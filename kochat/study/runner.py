@@ -32,7 +32,7 @@ class StudyOptions:
         config: the study's YAML.
         logs_dir: the folder of all runs.
         raw: folder of raw data; overrides the plan's.
-        corpus: file of pretraining text; overrides the plan's.
+        corpus: file of pretraining text; overrides the plan's, but no path in a run's own config.
         tokenizer: folder of the tokenizer for the pretrained base; None trains a new one.
         only: names of the runs to run, with or without their seed; None runs all, scores them and writes the report.
         lang: the report's language, ko or en.
@@ -115,8 +115,13 @@ def late_arguments(plan: StudyPlan, run: ResolvedRun, options: StudyOptions) -> 
         args += ["--trainer.max_steps", str(steps), "--trainer.max_epochs", "-1"]
     corpus = options.corpus or plan.corpus
     if run.leaves.keys() >= {_CORPUS, _TOKENIZER}:  # a run that trains a base on a corpus
-        args += [f"--{_CORPUS}", str(corpus)] if corpus else []
-        args += [f"--{_TOKENIZER}", str(options.tokenizer.resolve())] if options.tokenizer else []
+        own = run.leaves  # what the run's config says itself is a setting of this run, which others may differ in
+        args += [f"--{_CORPUS}", str(corpus)] if corpus and own[_CORPUS] is None else []
+        args += (
+            [f"--{_TOKENIZER}", str(options.tokenizer.resolve())]
+            if options.tokenizer and own[_TOKENIZER] is None
+            else []
+        )
     return args
 
 

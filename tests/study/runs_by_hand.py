@@ -28,11 +28,12 @@ def run(name: str, stage: str | Stage = "sft", origin: str | None = None, **give
 
     Dots in keys are written as two underscores.
     """
+    steps_of = given.pop("steps_of", None)
     leaves: dict[str, Any] = {"seed_everything": given.pop("seed", 0), "model.class_path": "a.Module", "name": name}
     for group in ("model", "data"):
         leaves |= {f"{group}.init_args.{key.replace('__', '.')}": v for key, v in given.pop(group, {}).items()}
     leaves |= {f"model.init_args.{key}": ModelSource(v) for key, v in given.pop("sources", {}).items()}
     leaves |= {key.replace("__", "."): value for key, value in given.items()}
     kind = stages_by_name()[stage] if isinstance(stage, str) else stage
-    planned = PlannedRun(name=name, config=Path("x.yaml"))
+    planned = PlannedRun(name=name, config=Path("x.yaml"), steps_of=steps_of)
     return ResolvedRun(planned, origin or name, ("fit",), ParsedRun(nested(leaves), object, kind))

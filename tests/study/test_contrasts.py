@@ -58,6 +58,10 @@ def test_a_chain_is_followed_once_for_every_seed():
     assert {entry.name for entry in chains} == {"steps"}
     [one] = maker(*runs).planned([PlannedContrast(chain=("plain", "sft_seed1"))])
     assert one.chain == ["plain", "sft_seed1"]
+    [pair] = maker(*runs).planned([PlannedContrast(chain=("sft", "ppo_seed1"))])
+    assert pair.chain == ["sft_seed1", "ppo_seed1"]  # the SFT model that this PPO started from
+    with pytest.raises(UserError, match="chain: sft_seed0 and ppo_seed1 have different seeds"):
+        maker(*runs).planned([PlannedContrast(chain=("sft_seed0", "ppo", "ppo_seed1"))])
 
 
 def test_without_contrasts_every_factor_is_varied_and_the_last_run_followed_back():

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kochat.config_types import ModelSource
 from kochat.errors import UserError
 from kochat.report.run_labels import label_runs
 from kochat.report.study_files import RunEntry, StageEntry, StudyFile
@@ -214,3 +215,69 @@ def test_two_runs_have_two_labels_or_are_an_error(configs, stage):
 def test_the_word_of_a_stage_is_its_name_where_its_words_are_not_at_hand():
     study = StudyFile(name="x", factors={}, stages=[], contrasts=[], runs=[RunEntry(name="a", stage="odd", path="x")])
     assert label_runs(study, Texts("en")) == {"a": "odd"}
+
+
+def test_what_differs_upstream_of_an_input_tells_runs_apart():
+    """SFT shows its base, PPO does not: that the two bases differ must be seen in PPO's policy, not in the rank alone."""
+    runs = [
+        *(run(f"pre_{name}", "pretrain", model={"learning_rate": lr}) for name, lr in (("a", 1), ("b", 2))),
+        *(
+            run(f"sft_{n}", model=lora(rank) | {"learning_rate": 3}, sources={"base": f"pre_{n}"})
+            for n, rank in (("a", 8), ("b", 16))
+        ),
+        *(run(f"ppo_{n}", "ppo", model={"learning_rate": 4}, sources={"policy": f"sft_{n}"}) for n in "ab"),
+    ]
+    factors = find_factors(runs, DEFAULT_FACTORS)
+    assert factors.varying["ppo"] == ["rank", "policy"]
+    assert factors.tied["ppo"] == {"policy": "rank"}
+
+
+def seeded(name, stage, seed, **more):
+    return run(f"{name}_seed{seed}", stage, origin=name, seed=seed, **more)
+
+
+def test_an_input_with_another_seed_than_the_run_is_a_factor():
+    runs = [
+        *(seeded("rm", "rm", seed, model=lora(16)) for seed in (0, 1)),
+        run("ppo_a", "ppo", model={"kl_coef": 0.1}, sources={"reward_model": "rm_seed0"}),
+        run("ppo_b", "ppo", model={"kl_coef": 0.5}, sources={"reward_model": "rm_seed1"}),
+    ]
+    factors = find_factors(runs, DEFAULT_FACTORS)
+    assert factors.varying["ppo"] == ["kl_coef", "reward_model"]
+    assert [factors.values[name]["reward_model"] for name in ("ppo_a", "ppo_b")] == ["rm", "rm_seed1"]
+    alike = [*runs[:2], *(run(f"p{seed}", "ppo", sources={"reward_model": f"rm_seed{seed}"}) for seed in (0, 1))]
+    assert find_factors(alike, DEFAULT_FACTORS).varying["ppo"] == ["reward_model"]
+
+
+def test_a_list_of_inputs_is_one_factor_without_the_runs_own_seed():
+    runs = [
+        run("sft", model=lora(8)),
+        *(seeded("rm2", "rm", seed, model=lora(8)) for seed in (0, 1)),
+        *(
+            seeded(name, "ppo", seed, model={"ensemble": models(seed)}, sources={"policy": "sft"})
+            for name, models in (("ppo", lambda seed: []), ("ppo_e", lambda seed: [ModelSource(f"rm2_seed{seed}")]))
+            for seed in (0, 1)
+        ),
+    ]
+    factors = find_factors(runs, DEFAULT_FACTORS)
+    assert factors.varying["ppo"] == ["ensemble", "seed"]
+    assert factors.values["ppo_e_seed1"]["ensemble"] == ["rm2"]
+
+
+def test_the_steps_of_another_run_are_a_factor_unless_they_are_those_of_its_twin():
+    runs = [run("v2", data={"version": "v2"}), run("v1", data={"version": "v1"}, steps_of="v2")]
+    assert find_factors(runs, DEFAULT_FACTORS).varying["sft"] == ["data"]  # the control: as many steps, other data
+    free = [*runs, run("v1_longer", data={"version": "v1"})]
+    factors = find_factors(free, DEFAULT_FACTORS)
+    assert factors.varying["sft"] == ["data", "steps_of"]
+    assert factors.values["v1"]["steps_of"] == "v2"
+
+
+def test_found_factors_that_change_together_are_tied():
+    runs = [run(n, model=lora(8) | {"learning_rate": lr, "warmup": w}) for n, lr, w in (("a", 1, 5), ("b", 2, 6))]
+    assert find_factors(runs, DEFAULT_FACTORS).tied["sft"] == {"warmup": "learning_rate"}
+    one_way = [
+        run(n, model=lora(8) | {"learning_rate": lr, "warmup": w})
+        for n, lr, w in (("a", 1, 5), ("b", 2, 6), ("c", 3, 6))
+    ]
+    assert find_factors(one_way, DEFAULT_FACTORS).tied["sft"] == {"warmup": "learning_rate"}

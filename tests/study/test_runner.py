@@ -1,7 +1,6 @@
 """Running a study: each run's command line, its seeds, and a whole small study that repeats nothing."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +65,9 @@ def test_only_what_makes_a_base_reads_the_corpus_and_the_tokenizer(tmp_path):
     assert after(args, "--model.init_args.tokenizer_source") == [str(tmp_path)]
     assert late_arguments(plan, base, StudyOptions(Path("x.yaml"))) == []
     assert late_arguments(plan, sft, options) == []
+    own = PlannedRun(name="own", config=CONFIGS / "pretrain.yaml", set={"data.init_args.path": "/a.jsonl"})
+    [run] = resolve_runs(plan_of(own), LOGS)
+    assert after(late_arguments(plan, run, options), "--data.init_args.path") == []  # two bases may read two corpora
 
 
 def test_a_parsed_run_has_all_defaults_and_its_model_inputs():
@@ -131,10 +133,8 @@ def test_a_chain_of_answers_has_no_reward_model(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "study").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_study_of_ours_resolves_in_seconds(path):
-    started = time.perf_counter()
+def test_every_study_of_ours_resolves(path):
     study = resolve_study(read_plan(path), LOGS)
-    assert time.perf_counter() - started < 10
     assert [entry.chain for entry in study.contrasts if entry.chain] == [["baseline", "sft_lora16", "ppo_kl01"]]
     assert [entry.groups for entry in study.contrasts if entry.vary == "kl_coef"] == [[["ppo_kl01", "ppo_kl05"]]]
 
@@ -143,6 +143,7 @@ def test_one_seed_leaves_names_as_they_are(tmp_path):
     study = resolve_study(read_plan(five(tmp_path, seeds=[5])), LOGS)
     assert [run.name for run in study.runs] == list(FIVE)
     assert {run.leaves["seed_everything"] for run in study.runs} == {5}
+    assert study.runs[2].leaves["data.init_args.seed"] == 5  # as with [5, 6]: a further seed changes no run
 
 
 def test_what_scores_must_be_a_reward_model(tmp_path):
