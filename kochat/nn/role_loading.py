@@ -76,6 +76,7 @@ class HostPool:
         config.task_type, config.modules_to_save, config.inference_mode = "CAUSAL_LM", None, False
         host = add_adapter(host, name, config)  # type: ignore[arg-type]
         load_adapter_state(host, name, state, str(folder / ADAPTER_WEIGHTS))
+        host.eval()  # PEFT adds adapters in training mode, so an adapter's dropout would stay on in scoring and chat
         shared = self._by_digest.setdefault(digest, HostState(host))
         head = None
         if value:

@@ -140,6 +140,16 @@ def test_dropout_is_off_even_in_train_mode(base):
     assert torch.equal(head_outputs(role, ids, mask, 0, 5), head_outputs(role, ids, mask, 0, 5))
 
 
+def test_an_adapter_with_dropout_is_loaded_with_its_dropout_off(tmp_path, tokenizer, base):
+    """PEFT adds adapters in training mode; scores, answers and PPO's ratio would be random."""
+    role = new_role("reward_model", base, LoraSettings(rank=4, dropout=0.5), value=True)
+    folder = export(role, base, tokenizer, tmp_path / "rm")
+    assert json.loads((folder / "adapter_config.json").read_text())["lora_dropout"] == 0.5
+    pool = HostPool()
+    roles = [pool.load(name, folder, value=True) for name in ("reward_model", "critic")]
+    assert not any(module.training for role in roles for module in role.host.modules())
+
+
 def test_score_head_is_trainable_saved_and_loaded(tmp_path, tokenizer, base):
     role = trained("reward_model", base, 4, value=True)
     assert role.head.weight.requires_grad
