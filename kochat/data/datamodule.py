@@ -106,6 +106,8 @@ class StageDataModule(L.LightningDataModule):
 
     def connect(self, tokenizer: Any) -> None:
         """Set the tokenizer that encodes all texts; call it before the module is given to a Trainer."""
+        if tokenizer is not self._tokenizer:
+            self._tables.clear()  # token ids of another tokenizer
         self._tokenizer = tokenizer
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import lzma
 import os
@@ -91,6 +92,17 @@ def decoded_prompts(tokenizer, loaders: DataLoader | list[DataLoader]) -> list[s
             text = tokenizer.decode(prompt).strip()
             found.append(text.split(":\n", 1)[1].rsplit("\n\n###", 1)[0])
     return found
+
+
+def test_another_tokenizer_encodes_the_rows_anew(data_dir: Path, tokenizer) -> None:
+    module = ready(SFTDataModule(data_dir=data_dir), tokenizer)
+    first = next(iter(module.val_dataloader())).input_ids
+    longer = copy.deepcopy(tokenizer)
+    longer.add_tokens(["답입니다"])
+    ready(module, tokenizer)
+    assert torch.equal(next(iter(module.val_dataloader())).input_ids, first)
+    ready(module, longer)
+    assert not torch.equal(next(iter(module.val_dataloader())).input_ids, first)
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
