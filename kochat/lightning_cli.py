@@ -14,18 +14,6 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-# Configs name kochat's classes without their modules, so all of these must be imported here.
-import kochat.stages.baseline.module
-import kochat.stages.ppo.data
-import kochat.stages.ppo.module
-import kochat.stages.pretrain.data
-import kochat.stages.pretrain.module
-import kochat.stages.reward_model.data
-import kochat.stages.reward_model.module
-import kochat.stages.reward_model.preference_scores
-import kochat.stages.reward_model.reward_evaluation
-import kochat.stages.sft.data
-import kochat.stages.sft.module  # noqa: F401
 from kochat.config_errors import ConfigParser, explain
 from kochat.data.datamodule import StageDataModule
 from kochat.engine.answer_evaluation import rows_of
@@ -36,6 +24,7 @@ from kochat.engine.run_records import fingerprint, run_record
 from kochat.engine.stage_module import StageModule
 from kochat.errors import UserError
 from kochat.runs import DONE_FILE, EXPORT_DIR, RunSpace, config_of, next_version, read_done
+from kochat.stages import import_config_modules
 from kochat.storage import write_json, write_jsonl
 
 _EXPECTED_WARNINGS = (
@@ -73,6 +62,7 @@ class KochatCLI(LightningCLI):
 
     def __init__(self, args: ArgsType) -> None:
         self._started = time.perf_counter()
+        import_config_modules()  # jsonargparse finds a class by its bare name only among imported ones
         super().__init__(
             StageModule,
             StageDataModule,
@@ -148,7 +138,11 @@ class KochatCLI(LightningCLI):
             )
         problems += self.datamodule.missing_inputs()
         checkpoint = self.config[self.subcommand].get("ckpt_path")
-        if checkpoint not in (None, "last", "best", "hpc", "registry") and not Path(checkpoint).is_file():
+        if checkpoint is not None and self._needs_trained():
+            problems.append(
+                f"ckpt_path: {self.subcommand} evaluates the export of the finished run; leave ckpt_path out"
+            )
+        elif checkpoint not in (None, "last", "best", "hpc", "registry") and not Path(checkpoint).is_file():
             problems.append(f"ckpt_path: no checkpoint {str(checkpoint)!r}; give a file under a run's checkpoints/")
         if problems:
             raise UserError("; ".join(problems))
@@ -228,7 +222,7 @@ class KochatCLI(LightningCLI):
 
     def after_test(self) -> None:
         """Mark the evaluation of a stage that is not trained as a finished run."""
-        if not self.model.stage.trains:
+        if not self.model.stage.trains and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._finish(Path(self.trainer.log_dir), {})  # type: ignore[arg-type]
 
     def after_predict(self) -> None:

@@ -65,10 +65,17 @@ def parse_run(args: list[str]) -> ParsedRun:
         parsed = _parser().parse_args(args)
     except ArgumentError as error:
         raise UserError(explain(str(error), args)) from error
+    except SystemExit as ended:  # --help and --print_config write to the terminal and end the process
+        raise UserError("help and print_config run nothing; leave them out of a run") from ended
     config = _plain(parsed[parsed.subcommand].as_dict())
     package, _, name = config["model"]["class_path"].rpartition(".")
     module_class = getattr(import_module(package), name)
-    return ParsedRun(config, module_class, module_class.stage)
+    stage = getattr(module_class, "stage", None)
+    if not isinstance(stage, Stage):
+        raise UserError(
+            f"model: {package}.{name} has no stage; give the class an attribute `stage` (docs/adding_a_stage.md)"
+        )
+    return ParsedRun(config, module_class, stage)
 
 
 def _plain(value: Any) -> Any:

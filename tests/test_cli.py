@@ -227,6 +227,8 @@ def test_test_needs_a_finished_run(capsys, tmp_path):
     assert message.startswith(
         f"no finished run 'sft_lora16' under {tmp_path}/sft_lora16; make it with: python -m kochat fit"
     )
+    message = refused(capsys, "test", "--config", SFT, "--logs_dir", tmp_path, "--ckpt_path", "last.ckpt")
+    assert "ckpt_path: test evaluates the export of the finished run; leave ckpt_path out" in message
 
 
 @pytest.mark.slow

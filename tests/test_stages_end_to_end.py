@@ -242,7 +242,8 @@ def test_a_run_without_a_logger_leaves_the_working_directory_alone(work, finishe
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "mine.txt").write_text("mine")
     assert main(arguments(work, "sft_lora16", "--trainer.logger", "false")) == 2
-    assert main(arguments(work, "sft_lora16", "--trainer.fast_dev_run", "true")) == 0
+    for command, name in (("fit", "sft_lora16"), ("fit", "rm_lora16"), ("test", "baseline")):
+        assert main(arguments(work, name, "--trainer.fast_dev_run", "true", command=command)) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     assert (tmp_path / "export" / "mine.txt").read_text() == "mine"
 

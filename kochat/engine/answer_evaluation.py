@@ -105,7 +105,7 @@ class AnswerEvaluation(Callback):
         rows = gather_rows(self._rows)
         log_scores(pl_module, "test", score_rows(rows, legacy=True))
         folder = trainer.log_dir  # a collective call: every rank must make it
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # such a run has no folder
             write_jsonl(Path(folder or trainer.default_root_dir) / SAMPLES_FILE, rows)
 
     def _answer_validation(self, trainer: Trainer, pl_module: LightningModule) -> list[Row]:

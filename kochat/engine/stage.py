@@ -22,6 +22,10 @@ class Stage:
         answers: its model answers prompts, so ``test`` writes samples.jsonl and ``predict`` works.
         compared: a report compares its answers with those of other stages.
         per_seed: a study repeats its runs for every seed; False if all seeds share one run.
+        scores: its export is a reward model, which can score the answers of a study.
+        order: its place among kochat's stages; lower numbers come first. Stages of other packages follow kochat's.
+        config_modules: modules of its package with classes that a config names. Only for kochat's own stages: others
+            are named by class path.
     """
 
     name: str
@@ -30,3 +34,6 @@ class Stage:
     answers: bool = True
     compared: bool = True
     per_seed: bool = True
+    scores: bool = False
+    order: int = 100
+    config_modules: tuple[str, ...] = ("module", "data")

@@ -130,7 +130,7 @@ class ContrastMaker:
         chain = [trained[-1]]
         while upstream := self._upstream(chain[0], compared):
             chain.insert(0, upstream)
-        untrained = [run for run in compared.values() if not run.stage.trains]
+        untrained = [run for run in compared.values() if not run.stage.trains and run not in chain]
         return [run.origin for run in [*untrained[:1], *chain]]
 
     def _upstream(self, run: ResolvedRun, compared: dict[str, ResolvedRun]) -> ResolvedRun | None:

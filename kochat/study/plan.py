@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,7 +42,7 @@ class PlannedRun(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$")
     config: Path
     overlays: tuple[Path, ...] = ()
     set: dict[str, Any] = Field(default_factory=dict)
@@ -49,7 +50,20 @@ class PlannedRun(BaseModel):
     steps_of: str | None = None
     per_seed: bool | None = None
 
+    @field_validator("set")
+    @classmethod
+    def _only_values(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for key, value in values.items():
+            if key.split(".")[0] in _OF_STUDY or key.split(".")[-1] == "help":
+                raise ValueError(f"{key}: is no setting of a run, or one that the study gives; leave it out")
+            try:
+                json.dumps(value)
+            except TypeError as error:
+                raise ValueError(f"{key}: {value!r} is no plain value; put it in quotes") from error
+        return values
 
+
+_OF_STUDY = ("config", "name", "study", "logs_dir", "skip_finished", "help", "print_config")
 MAX_SEED = 2**32 - 1  # NumPy takes no larger one
 
 
@@ -103,7 +117,7 @@ class StudyPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$")
     raw: str = SAMPLE
     corpus: Path | None = None
     data_dir: Path

@@ -87,6 +87,8 @@ def resolve_runs(plan: StudyPlan, logs_dir: Path) -> list[ResolvedRun]:
         UserError: configs are wrong; the message names all errors, and no run has started.
     """
     once = _parse_all([_draft(plan, run, run.name, plan.all_seeds[0], logs_dir) for run in plan.runs])
+    for run in once:
+        _check_command(run)
     repeated = {run.name for run in once if plan.seeds and _per_seed(run)}
     if not repeated:
         return once
@@ -102,6 +104,15 @@ def resolve_runs(plan: StudyPlan, logs_dir: Path) -> list[ResolvedRun]:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"runs: {twice!r} is also what a seed's copy of another run is called; give it another name")
     return runs
+
+
+def _check_command(run: ResolvedRun) -> None:
+    """Raise UserError unless the run's command makes a finished run: fit trains, and test evaluates an untrained model."""
+    command = "fit" if run.stage.trains else "test"
+    if run.planned.command != command:
+        raise UserError(
+            f"run {run.name}: command: {run.planned.command}: a run of the stage {run.stage.name} needs {command}"
+        )
 
 
 def _per_seed(run: ResolvedRun) -> bool:

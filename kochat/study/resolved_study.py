@@ -8,11 +8,13 @@ from pathlib import Path
 from kochat.engine.stage import Stage
 from kochat.errors import UserError
 from kochat.report.study_files import ContrastEntry
-from kochat.stages import stages_by_name
+from kochat.stages import built_in, by_name
 from kochat.study.contrasts import ContrastMaker
 from kochat.study.factors import StudyFactors, find_factors
 from kochat.study.plan import StudyPlan
 from kochat.study.resolved_runs import ResolvedRun, resolve_runs
+
+MAX_LENGTH = "data.init_args.max_length"
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,19 @@ def resolve_study(plan: StudyPlan, logs_dir: Path) -> ResolvedStudy:
     maker = ContrastMaker(sorted(runs, key=lambda run: order.index(run.stage.name)), factors)
     contrasts = maker.default() if plan.contrasts is None else maker.planned(plan.contrasts)
     study = ResolvedStudy(plan, runs, factors, contrasts)
-    if study.scorer.stage.answers:
+    if not study.scorer.stage.scores:
         raise UserError(
             f"reward_model: {study.scorer.name} is a run of the stage {study.scorer.stage.name}, which scores nothing"
+        )
+    if MAX_LENGTH not in study.scorer.leaves:
+        raise UserError(
+            f"reward_model: {study.scorer.name} has no {MAX_LENGTH}, to which answers are cut before it scores them"
         )
     return study
 
 
 def stages_of(runs: list[ResolvedRun]) -> dict[str, Stage]:
     """Return the stages of some runs by name, in the report's order."""
-    own = {run.stage.name: run.stage for run in runs}
-    return {name: own[name] for name in [*(name for name in stages_by_name() if name in own), *own]}
+    own = by_name([run.stage for run in runs])
+    by_name([*built_in(), *own.values()])  # a stage of kochat's own names is refused
+    return {name: own[name] for name in [*(stage.name for stage in built_in() if stage.name in own), *own]}

@@ -16,7 +16,7 @@ from kochat.study.composing import write_report
 from kochat.study.data_preparation import prepare_study
 from kochat.study.plan import SAMPLE, StudyPlan, read_plan
 from kochat.study.resolved_runs import ResolvedRun, seeded_name
-from kochat.study.resolved_study import ResolvedStudy, resolve_study
+from kochat.study.resolved_study import MAX_LENGTH, ResolvedStudy, resolve_study
 from kochat.study.scoring import SAMPLES, RewardScorer, score_run
 from kochat.study.study_record import write_study_file
 from kochat.world.judgement import embedded_judge
@@ -140,8 +140,8 @@ def steps_taken(plan: StudyPlan, name: str, logs_dir: Path) -> int:
 def score_all(study: ResolvedStudy, folders: Mapping[str, Path], *, known_world: bool) -> None:
     """Score all compared answers with the study's reward model and, in the embedded world, with the judge."""
     scorer = study.scorer
-    max_length = int(scorer.leaves["data.init_args.max_length"])
-    reward = RewardScorer(folders[scorer.name] / runs.EXPORT_DIR, max_length)
+    unpad = bool(scorer.leaves.get("model.init_args.unpad", True))
+    reward = RewardScorer(folders[scorer.name] / runs.EXPORT_DIR, int(scorer.leaves[MAX_LENGTH]), unpad=unpad)
     judge = embedded_judge() if known_world else None
     for run in study.runs:
         if run.stage.answers and run.stage.compared and (folders[run.name] / SAMPLES).is_file():

@@ -23,21 +23,22 @@ SAMPLES, SCORED = "samples.jsonl", "scored.jsonl"
 
 
 class RewardScorer:
-    """Score answers with a trained reward model: without padding, as in training, and centred on demonstrations.
+    """Score answers with a trained reward model, as it was trained, and centre the scores on demonstrations.
 
     Args:
         folder: the reward model's export.
         max_length: prompt and answer are cut to this many tokens.
+        unpad: compute rows without padding.
 
     Raises:
         UserError: kochat trained the reward model without the statistics for centring its scores.
     """
 
-    def __init__(self, folder: Path, max_length: int) -> None:
+    def __init__(self, folder: Path, max_length: int, *, unpad: bool = True) -> None:
         self.tokenizer = load_tokenizer(folder)
         centring = export_centring("reward_model", folder)
         self.model = load_reward_model(HostPool(), "reward_model", folder, centring)
-        self.max_length = max_length
+        self.max_length, self.unpad = max_length, unpad
 
     def encode(self, prompt: str, answer: str) -> list[int]:
         """Return the token ids of prompt, answer and EOS, as in training; a long answer is cut, EOS is kept."""
@@ -55,7 +56,7 @@ class RewardScorer:
             width = max(len(rows[i]) for i in chosen)
             ids = torch.tensor([rows[i] + [0] * (width - len(rows[i])) for i in chosen])
             mask = torch.tensor([[True] * len(rows[i]) + [False] * (width - len(rows[i])) for i in chosen])
-            found = self.model.centring(self.model.raw_scores(rows_of(ids, mask, unpad=True)))
+            found = self.model.centring(self.model.raw_scores(rows_of(ids, mask, unpad=self.unpad)))
             for i, score in zip(chosen, found.tolist(), strict=True):
                 scores[i] = score
         return scores

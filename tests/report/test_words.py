@@ -5,14 +5,14 @@ import pytest
 from kochat.errors import UserError
 from kochat.metrics.intervals import Interval
 from kochat.report.words import Texts, count, read_texts
-from kochat.stages import BUILT_IN
+from kochat.stages import built_in
 
 
 def words(text):
     return set(re.findall(r"\{(\w+)", text))
 
 
-@pytest.mark.parametrize("package", [None, *BUILT_IN])
+@pytest.mark.parametrize("package", [None, *(stage.package for stage in built_in())])
 def test_both_languages_have_the_same_texts_with_the_same_words(package):
     korean, english = read_texts("ko", package), read_texts("en", package)
     assert set(korean) == set(english) != set()

@@ -74,6 +74,11 @@ def test_without_contrasts_every_factor_is_varied_and_the_last_run_followed_back
     assert entries[-1].chain == ["plain", "sft16", "ppo0.5"]
 
 
+def test_a_model_that_starts_from_the_baseline_has_it_once_in_its_chain():
+    entries = maker(run("plain", "baseline"), sft(16, sources={"base": "plain"})).default()
+    assert [entry.chain for entry in entries] == [["plain", "sft16"]]
+
+
 def test_runs_that_start_from_nothing_have_no_default_chain():
     assert [entry.chain for entry in maker(sft(8), sft(16)).default()] == [[]]
 

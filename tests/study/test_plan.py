@@ -1,5 +1,6 @@
 """A study's YAML: paths become absolute, names must fit together, and what is wrong is named."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,11 @@ def test_factors_are_added_to_the_usual_ones(tmp_path):
         ({"sead": 1}, r"trial\.yaml: sead: Extra inputs"),
         ({"runs": [RUNS[0] | {"overlay": "x"}]}, r"trial\.yaml: runs\.0\.overlay: "),
         ({"seed": "one"}, r"trial\.yaml: seed: "),
+        ({"name": ".."}, r"trial\.yaml: name: "),
+        ({"runs": [RUNS[0] | {"set": {"help": True}}]}, r"runs\.0\.set: help: is no setting of a run"),
+        ({"runs": [RUNS[0] | {"set": {"model.help": "X"}}]}, r"runs\.0\.set: model\.help: is no setting"),
+        ({"runs": [RUNS[0] | {"set": {"study": "x"}}]}, r"runs\.0\.set: study: is no setting of a run"),
+        ({"runs": [RUNS[0] | {"set": {"a.b": date(2026, 1, 1)}}]}, r"runs\.0\.set: a\.b: .* is no plain value"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, changes, message):

@@ -146,6 +146,20 @@ def test_one_seed_leaves_names_as_they_are(tmp_path):
     assert study.runs[2].leaves["data.init_args.seed"] == 5  # as with [5, 6]: a further seed changes no run
 
 
+@pytest.mark.parametrize(("name", "command", "needed"), [("baseline", "fit", "test"), ("sft_lora16", "test", "fit")])
+def test_a_command_that_makes_no_finished_run_is_refused(tmp_path, name, command, needed):
+    runs = [small_run(stem) for stem in FIVE]
+    next(run for run in runs if run["name"] == name)["command"] = command
+    with pytest.raises(UserError, match=rf"run {name}: command: {command}: a run of the stage \w+ needs {needed}"):
+        resolve_study(read_plan(write_plan(tmp_path, runs)), LOGS)
+
+
+def test_help_in_a_runs_arguments_is_an_error(capsys):
+    for asked in (["--help"], ["--print_config"]):
+        with pytest.raises(UserError, match="help and print_config run nothing"):
+            parse_run(["fit", "--config", str(CONFIGS / "sft_lora16.yaml"), *asked])
+
+
 def test_what_scores_must_be_a_reward_model(tmp_path):
     with pytest.raises(UserError, match="reward_model: sft_lora16 is a run of the stage sft, which scores nothing"):
         resolve_study(read_plan(five(tmp_path, reward_model="sft_lora16")), LOGS)

@@ -2,4 +2,4 @@
 
 from kochat.engine.stage import Stage
 
-STAGE = Stage(name="baseline", package=__name__, trains=False, per_seed=False)
+STAGE = Stage(name="baseline", package=__name__, trains=False, per_seed=False, order=20, config_modules=("module",))

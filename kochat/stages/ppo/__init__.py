@@ -2,4 +2,4 @@
 
 from kochat.engine.stage import Stage
 
-STAGE = Stage(name="ppo", package=__name__)
+STAGE = Stage(name="ppo", package=__name__, order=50)

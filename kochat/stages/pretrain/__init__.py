@@ -2,4 +2,4 @@
 
 from kochat.engine.stage import Stage
 
-STAGE = Stage(name="pretrain", package=__name__, compared=False, per_seed=False)
+STAGE = Stage(name="pretrain", package=__name__, compared=False, per_seed=False, order=10)

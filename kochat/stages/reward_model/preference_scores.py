@@ -66,5 +66,5 @@ class PreferenceScores(Callback):
         """Write all ranks' rows."""
         rows = gather_rows(self._rows)
         folder = trainer.log_dir  # a collective call: every rank must make it
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # such a run has no folder
             write_jsonl(Path(folder or trainer.default_root_dir) / SCORES_FILE, rows)

@@ -2,4 +2,4 @@
 
 from kochat.engine.stage import Stage
 
-STAGE = Stage(name="sft", package=__name__)
+STAGE = Stage(name="sft", package=__name__, order=30)
