@@ -41,13 +41,24 @@ class Texts:
         if lang not in LANGUAGES:
             raise UserError(f"--lang {lang!r}: the report is written in {' or '.join(LANGUAGES)}; use one of them")
         self.lang = lang
+        self.packages = tuple(packages)
         self._texts = read_texts(lang) | {f"rule.{name}": words for name, words in rule_words(lang).items()}
         for package in packages:
             self._add(package)
 
     def __call__(self, key: str, **words: object) -> str:
-        """Return the text `key` with ``words`` filled in; raise KeyError for an unknown key."""
-        return fill(self._texts[key], **words)
+        """Return the text `key` with ``words`` filled in; raise UserError for an unknown key or word."""
+        if key not in self._texts:
+            where = f" or in that of a stage ({', '.join(self.packages)})" if self.packages else ""
+            raise UserError(
+                f"there is no text {key!r} in the report's {self.lang}.yaml{where}; add it to the stage's file"
+            )
+        try:
+            return fill(self._texts[key], **words)
+        except KeyError as error:
+            raise UserError(
+                f"{self.lang}.yaml: {key!r} needs the word {error}, which the report does not give it"
+            ) from error
 
     def has(self, key: str) -> bool:
         """Tell whether there is a text `key`."""

@@ -18,6 +18,7 @@ from kochat.study.plan import SAMPLE, StudyPlan, read_plan
 from kochat.study.resolved_runs import ResolvedRun, seeded_name
 from kochat.study.resolved_study import MAX_LENGTH, ResolvedStudy, resolve_study
 from kochat.study.scoring import SAMPLES, RewardScorer, score_run
+from kochat.study.stage_reports import check_stage_reports
 from kochat.study.study_record import write_study_file
 from kochat.world.judgement import embedded_judge
 
@@ -60,6 +61,8 @@ def run_study(options: StudyOptions) -> Path:
     _known_runs(plan, options.only or ())
     _known_files(plan, options.config)
     study = resolve_study(plan, options.logs_dir)
+    stages = stages_by_name() | study.stages
+    check_stage_reports(options.lang, stages)
     chosen = _chosen(study, options.only)
     raw = str(options.raw or plan.raw)
     data = prepare_study(plan.data_dir, raw, plan.sample_size, plan.seed)
@@ -75,7 +78,7 @@ def run_study(options: StudyOptions) -> Path:
         return folder
     score_all(study, folders, known_world=raw == SAMPLE)
     write_study_file(study, folder, folders, data)
-    return write_report(folder, options.lang, stages_by_name() | study.stages)
+    return write_report(folder, options.lang, stages)
 
 
 def _chosen(study: ResolvedStudy, only: Sequence[str] | None) -> list[ResolvedRun]:

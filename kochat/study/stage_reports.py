@@ -18,8 +18,10 @@ from types import ModuleType
 from typing import Any
 
 from kochat.engine.stage import Stage
+from kochat.errors import UserError
 from kochat.report.study_results import Run
 from kochat.report.study_view import StageView, StudyView
+from kochat.report.words import Texts
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,22 @@ def find_stage_reports(view: StudyView, stages: Mapping[str, Stage]) -> list[Sta
     return found
 
 
+def check_stage_reports(lang: str, stages: Mapping[str, Stage]) -> None:
+    """Import the report code of the stages and look for their texts, so that a fault is found before the training.
+
+    Raises:
+        UserError: `lang` is neither ko nor en, report code cannot be imported, or the text of a metric is missing.
+    """
+    texts = Texts(lang, [stage.package for stage in stages.values()])
+    for stage in stages.values():
+        for metric in getattr(_report_module(stage), "DEFINED", ()):
+            texts(f"definition.{metric}")
+
+
 def _report_module(stage: Stage | None) -> ModuleType | None:
     if stage is None or find_spec(f"{stage.package}.report") is None:
         return None
-    return import_module(f"{stage.package}.report")
+    try:
+        return import_module(f"{stage.package}.report")
+    except ImportError as error:
+        raise UserError(f"{stage.package}.report cannot be imported: {error}; mend it and start again") from error
