@@ -23,6 +23,11 @@ _REWORDED = (  # parts of jsonargparse's messages -> shorter words
     (r"Unable to load config '([^']*)' - ", r"\1: "),
     (r"Problems parsing config: ", "not YAML: "),
     (r"Unexpected config:.*", "holds no settings"),
+    (r"- Expected a path but \S+ either not accessible or invalid - ", ""),
+    (
+        r"(\w+): (?:No module named '(?:kochat\.[\w.]+)'|module 'kochat[\w.]*' has no attribute '\w+')",
+        r"kochat has no such module; classes of kochat need no module: write \1",
+    ),
 )
 _LEFT_OUT = dict.fromkeys(  # settings that users may look for -> why they do not exist
     ("top_k", "top_p", "repetition_penalty"),

@@ -222,6 +222,15 @@ def test_missing_inputs_are_listed_together_with_their_commands(capsys, tmp_path
     assert not (tmp_path / "logs").exists()
 
 
+@pytest.mark.parametrize("old", ["kochat.modules.sft.SFTModule", "kochat.stages.sft.SFTModule"])
+def test_a_class_path_of_an_earlier_version_names_todays(capsys, tmp_path, old):
+    config = tmp_path / "old.yaml"
+    config.write_text(f"model: {{class_path: {old}}}\n")
+    for given in (["--config", SFT, "--model", old], ["--config", config]):
+        message = refused(capsys, "fit", *given, "--logs_dir", tmp_path)
+        assert "classes of kochat need no module: write SFTModule" in message
+
+
 def test_test_needs_a_finished_run(capsys, tmp_path):
     message = refused(capsys, "test", "--config", SFT, "--logs_dir", tmp_path)
     assert message.startswith(
