@@ -8,10 +8,11 @@ A stage is a folder, and a variant is a set of factors. A package imports only f
 
     errors                                 errors of one line: wrong user input, a failed run
     storage                                atomic file writing, JSON lines
-    runs, config_types, config_errors      folders of runs and whether a run is finished; paths in configs; errors in configs
+    runs                                   folders of runs, and whether a run is finished
+    config_types, config_errors            paths in configs; errors in configs
+    option_fields                          settings with their defaults and ranges
     functional, text                       pure torch functions; pure text functions: Unicode form, particles, the prompt template
-    data, nn, metrics, world records, splits, batches; models, adapters, decoding; scores; a synthetic Korean world of
-    known facts
+    data, nn, metrics, world               records, splits, batches; models, adapters, decoding; scores; synthetic data with known facts
     cleaning                               v1 -> v2, one file a rule
     rewards                                reward models, and how their scores are centred and scaled
     report                                 figures, tables, words and sections of a report

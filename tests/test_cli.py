@@ -13,7 +13,7 @@ import yaml
 from kochat.cli import COMMANDS, LIGHTNING, main
 
 ROOT = Path(__file__).parents[1]
-SFT, PPO = "configs/sft_lora16.yaml", "configs/ppo_kl01.yaml"
+SFT, PPO, BASE = "configs/sft_lora16.yaml", "configs/ppo_kl01.yaml", "configs/pretrain.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +100,14 @@ def test_no_command_prints_the_help(capsys):
         (["fit", "--config", SFT, "--trainer.max_epochs", "x"], r"^trainer\.max_epochs: Expected a int"),
         (["fit", "--config", SFT, "--model.lora.rank", "x"], r"SFTModule: lora\.rank: Expected a int\. Got value: x"),
         (["fit", "--config", SFT, "--model.lora.rank", "-1"], r"^model\.lora\.rank=-1 is negative; 0 trains all"),
+        (
+            ["fit", "--config", SFT, "--model.lora.dropout", "2"],
+            r"^model\.lora\.dropout=2\.0 is no share; give 0 to 1$",
+        ),
+        (["fit", "--config", SFT, "--data.num_workers", "-1"], r"^data\.num_workers=-1 is too small; give 0 or more$"),
+        (["fit", "--config", SFT, "--data.limit_test", "0"], r"^data\.limit_test=0 leaves nothing; give 1 or more"),
+        (["fit", "--config", BASE, "--model.size.heads", "5"], r"^model\.size\.heads=5 does not divide .*=192"),
+        (["fit", "--config", BASE, "--model.size.layers", "0"], r"^model\.size\.layers=0 is too small"),
         (["fit", "--config", SFT, "--data.batch_size", "0"], r"^data\.batch_size=0 is too small; give 1 or more$"),
         (["fit", "--config", PPO, "--model.temperature", "0"], r"^model\.temperature=0\.0 draws nothing"),
         (["study", "--config", "lost.yaml"], r"^lost\.yaml: cannot be read .*such as configs/study/quickstart\.yaml"),

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "kochat"
 LEVELS = [
     {"errors"},
     {"storage"},
-    {"runs", "config_types", "config_errors"},
+    {"runs", "config_types", "config_errors", "option_fields"},
     {"functional", "text"},
     {"data", "nn", "metrics", "world"},
     {"cleaning"},

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from kochat.config_types import DataPath
 from kochat.errors import UserError
+from kochat.option_fields import Options, count, whole
+
+_ALL = "leaves nothing; give 1 or more, or null for all"
 
 
 @dataclass(kw_only=True)
-class DataOptions:
+class DataOptions(Options):
     """Which files are read, and how rows are batched.
 
     Args:
@@ -27,31 +30,19 @@ class DataOptions:
 
     data_dir: DataPath = DataPath("data")
     version: str = "v2"
-    batch_size: int = 8
-    eval_batch_size: int = 16
-    max_prompt_length: int = 256
-    seed: int = 0
-    limit_train: int | None = None
-    limit_validation: int | None = None
-    limit_test: int | None = None
-    num_workers: int = 0
+    batch_size: int = count(8)
+    eval_batch_size: int = count(16)
+    max_prompt_length: int = count(256)
+    seed: int = whole(0)
+    limit_train: int | None = count(None, _ALL)
+    limit_validation: int | None = count(None, _ALL)
+    limit_test: int | None = count(None, _ALL)
+    num_workers: int = whole(0)
 
-    def __post_init__(self) -> None:
-        """Check that every number leaves some data.
-
-        Raises:
-            UserError: if a number is below 1; it names the field and the remedy.
-        """
-        self.require_positive("batch_size", "eval_batch_size", "max_prompt_length")
-        for name, limit in self.limits.items():
-            if limit is not None and limit < 1:
-                raise UserError(f"data.limit_{name}={limit} leaves nothing; give 1 or more, or null for all")
-
-    def require_positive(self, *names: str) -> None:
-        """Raise UserError if one of the fields `names` is below 1."""
-        for name in names:
-            if getattr(self, name) < 1:
-                raise UserError(f"data.{name}={getattr(self, name)} is too small; give 1 or more")
+    @classmethod
+    def group(cls) -> str:
+        """Return the key under which a config holds the data's settings."""
+        return "data"
 
     @property
     def limits(self) -> dict[str, int | None]:
@@ -67,12 +58,11 @@ class RowOptions(DataOptions):
         max_length: longest prompt and completion together, in tokens; a longer completion is cut at its end, but keeps EOS.
     """
 
-    max_length: int = 512
+    max_length: int = count(512)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         """Raise UserError if the longest prompt leaves no room for a completion."""
-        super().__post_init__()
-        self.require_positive("max_length")
+        super().check()
         if self.max_prompt_length > self.max_length - 2:
             raise UserError(
                 f"data.max_prompt_length={self.max_prompt_length} leaves no room for a completion and EOS in "

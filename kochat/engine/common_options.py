@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kochat.engine.option_fields import Options, count, share, weight
+from kochat.option_fields import Options, count, share, weight
 
 
 @dataclass(kw_only=True)

@@ -20,10 +20,11 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from kochat.errors import UserError
+from kochat.option_fields import Options, positive, share, whole
 
 
 @dataclass
-class LoraSettings:
+class LoraSettings(Options):
     """Settings of a LoRA adapter.
 
     Args:
@@ -33,15 +34,15 @@ class LoraSettings:
         dropout: dropout on the adapter's input.
     """
 
-    rank: int = 0
-    alpha_over_rank: float = 2.0
+    rank: int = whole(0, "is negative; 0 trains all weights, 8 or 16 an adapter")
+    alpha_over_rank: float = positive(2.0)
     targets: list[str] = field(default_factory=lambda: ["c_attn", "c_proj", "c_fc"])
-    dropout: float = 0.0
+    dropout: float = share(0.0)
 
-    def __post_init__(self) -> None:
-        """Refuse a negative rank."""
-        if self.rank < 0:
-            raise UserError(f"model.lora.rank={self.rank} is negative; 0 trains all weights, 8 or 16 an adapter")
+    @classmethod
+    def group(cls) -> str:
+        """Return the key under which a config holds an adapter's settings."""
+        return "model.lora"
 
 
 def matching_layers(model: nn.Module, targets: list[str]) -> dict[str, nn.Module]:

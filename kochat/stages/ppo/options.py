@@ -8,8 +8,8 @@ from typing import Literal
 
 from kochat.config_types import ModelSource
 from kochat.engine.common_options import AnswerOptions
-from kochat.engine.option_fields import Options, count, positive, share, target, weight
 from kochat.errors import UserError
+from kochat.option_fields import Options, count, positive, share, target, weight
 
 
 @dataclass(kw_only=True)

@@ -19,6 +19,7 @@ from kochat.data.files import CORPUS_FILE, with_compressed
 from kochat.data.records import CorpusRecord, read_records
 from kochat.data.row_lengths import RowLengths
 from kochat.errors import UserError
+from kochat.option_fields import count
 
 
 @dataclass(kw_only=True)
@@ -35,19 +36,15 @@ class CorpusOptions(DataOptions):
     path: DataPath | None = None
     block_size: int = 256
     validation_share: float = 0.01
-    limit_characters: int | None = None
+    limit_characters: int | None = count(None, "leaves nothing; give 1 or more, or null for all")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         """Refuse blocks without a token to predict, and shares out of their range."""
-        super().__post_init__()
+        super().check()
         if self.block_size < 2:
             raise UserError(f"data.block_size={self.block_size} has no token to predict; give 2 or more")
         if not 0 <= self.validation_share < 1:
             raise UserError(f"data.validation_share={self.validation_share} is no share; give one from 0 to under 1")
-        if self.limit_characters is not None and self.limit_characters < 1:
-            raise UserError(
-                f"data.limit_characters={self.limit_characters} leaves nothing; give 1 or more, or null for all"
-            )
 
 
 class CorpusDataModule(StageDataModule):

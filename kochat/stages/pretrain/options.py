@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from kochat.config_types import ModelSource
 from kochat.engine.common_options import AdamWOptions, AnswerOptions
-from kochat.engine.option_fields import count, weight
+from kochat.errors import UserError
+from kochat.option_fields import Options, count, weight
 
 
 @dataclass
-class GPT2Size:
+class GPT2Size(Options):
     """The shape of a GPT-2.
 
     Args:
@@ -20,10 +21,23 @@ class GPT2Size:
         positions: longest sequence, in tokens.
     """
 
-    layers: int = 3
-    hidden: int = 192
-    heads: int = 6
-    positions: int = 256
+    layers: int = count(3)
+    hidden: int = count(192)
+    heads: int = count(6)
+    positions: int = count(256)
+
+    @classmethod
+    def group(cls) -> str:
+        """Return the key under which a config holds the shape."""
+        return "model.size"
+
+    def check(self) -> None:
+        """Raise UserError unless the heads divide the width."""
+        super().check()
+        if self.hidden % self.heads:
+            raise UserError(
+                f"model.size.heads={self.heads} does not divide model.size.hidden={self.hidden}; give a divisor"
+            )
 
 
 @dataclass(kw_only=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from kochat.config_types import ModelSource
 from kochat.engine.common_options import AdamWOptions
-from kochat.engine.option_fields import weight
 from kochat.nn.adapters import LoraSettings
+from kochat.option_fields import weight
 
 
 @dataclass(kw_only=True)

@@ -1,6 +1,6 @@
 """Option dataclasses: each field states its default and its range, and one check covers all fields.
 
-A stage's options are a keyword-only dataclass that inherits `Options`. jsonargparse makes the command line from its
+The options of a stage, of its data and of LoRA are dataclasses that inherit `Options`. jsonargparse makes the command line from its
 fields and ``--help`` from its docstring. Adding an option is one field and one line of the docstring.
 """
 
@@ -35,7 +35,7 @@ class Options:
 
     @classmethod
     def group(cls) -> str:
-        """Return the key under which a config holds these options."""
+        """Return the key under which a config holds these options: ``model``, ``model.lora``, ``data``."""
         return "model"
 
 
@@ -46,6 +46,11 @@ def _checked(default: Any, fits: Callable[[Any], bool], remedy: str) -> Any:
 def count(default: int | None, remedy: str = "is too small; give 1 or more") -> Any:
     """Make a field for a whole number, 1 or more; None is allowed."""
     return _checked(default, lambda value: value >= 1, remedy)
+
+
+def whole(default: int, remedy: str = "is too small; give 0 or more") -> Any:
+    """Make a field for a whole number, 0 or more."""
+    return _checked(default, lambda value: value >= 0, remedy)
 
 
 def weight(default: float | None) -> Any:
