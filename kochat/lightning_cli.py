@@ -100,6 +100,7 @@ class KochatCLI(LightningCLI):
         options = self.config[self.subcommand]
         configs = options.get("config") or []
         self.name = options.name or (Path(str(configs[0])).stem if configs else "run")
+        self.config_file = str(configs[0]) if configs else config_of(self.name)
         self.space = RunSpace(Path(options.logs_dir), options.study)
 
     def instantiate_classes(self) -> None:
@@ -134,7 +135,7 @@ class KochatCLI(LightningCLI):
         if self._needs_trained() and trained is None:
             problems.append(
                 f"no finished run {self.name!r} under {self.space.folder(self.name)}; "
-                f"make it with: python -m kochat fit --config {config_of(self.name)}"
+                f"make it with: python -m kochat fit --config {self.config_file}"
             )
         problems += self.datamodule.missing_inputs()
         checkpoint = self.config[self.subcommand].get("ckpt_path")
@@ -152,7 +153,7 @@ class KochatCLI(LightningCLI):
         """Raise UserError if the stage does not support the subcommand, or kochat the precision."""
         stage = self.model.stage
         if not stage.trains and self.subcommand == "fit":
-            raise UserError(f"the {stage.name} is not trained: python -m kochat test --config {config_of(self.name)}")
+            raise UserError(f"the {stage.name} is not trained: python -m kochat test --config {self.config_file}")
         if not stage.answers and self.subcommand == "predict":
             raise UserError(f"predict: {type(self.model).__name__} answers no prompts; use test")
         if str(self._get(self.config_init, "trainer").get("precision")) == "16-true":

@@ -95,11 +95,11 @@ def test_what_a_stage_can_do_is_said_by_the_stage_and_not_asked_by_isinstance(pa
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_functions_say_what_they_take(path):
-    """At most nine parameters: what travels together is one object. Ruff's FBT rules refuse positional bools."""
+    """At most seven parameters: what travels together is one object. Ruff's FBT rules refuse positional bools."""
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.FunctionDef):
             given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-            assert len([arg for arg in given if arg.arg not in ("self", "cls")]) <= 9, node.name
+            assert len([arg for arg in given if arg.arg not in ("self", "cls")]) <= 7, node.name
 
 
 def declared():

@@ -1,6 +1,7 @@
 """Imports run one way only: a room may import from the rooms before it, never from those after."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,12 @@ def test_imports_point_downwards(path):
     room = room_of(path)
     wrong = {other for other in imported_rooms(path) if other != room and LEVEL[other] >= LEVEL[room]}
     assert not wrong, f"{room} may not import {wrong}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "stages").glob("*/**/*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_no_stage_imports_another(path):
+    own = path.relative_to(PACKAGE / "stages").parts[0]
+    imported = re.findall(r"kochat\.stages\.(\w+)", path.read_text(encoding="utf-8"))
+    assert set(imported) <= {own}

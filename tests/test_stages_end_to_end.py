@@ -226,7 +226,7 @@ def test_predict_writes_its_answers(work, finished):
             ["--data.init_args.max_length", "300"],
             "data.max_length: 300 tokens are more than the 256",
         ),
-        ("fit", "baseline", [], "the baseline is not trained: python -m kochat test --config configs/baseline.yaml"),
+        ("fit", "baseline", [], "the baseline is not trained: python -m kochat test --config "),
         ("predict", "rm_lora16", [], "predict: RewardModule answers no prompts"),
     ],
 )

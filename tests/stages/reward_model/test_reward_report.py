@@ -104,17 +104,17 @@ def test_length_by_hand(folder):
 def test_a_note_says_what_length_alone_would_reach(folder):
     assert notes(length_notes, folder) == [
         "Length is the number of characters without whitespace. The better answer is longer in 3 pairs and shorter in 2; "
-        "pairs of equal length (1) are left out. Choosing the longer answer unread would be right in 60.0%."
+        "pairs of equal length (1) are left out. Always choosing the longer answer would be right in 60.0%."
     ]
-    assert "읽지 않고 긴 쪽만 고르면 60.0%를 맞힌다." in notes(length_notes, folder, "ko")[0]
+    assert "항상 긴 답변을 고르면 60.0%를 맞힌다." in notes(length_notes, folder, "ko")[0]
     write_rows(folder, ROWS[:1], names=["rm_lora0"])  # other records than the others': no count is common
     assert notes(length_notes, folder) == []
 
 
 def test_few_records_are_said_to_be_few(folder):
     assert notes(size_notes, folder) == [
-        "There are only 2 test records (three pairs each), so the intervals are wide; with few pairs the calibration "
-        "error lies above 0 by chance alone."
+        "There are only 2 test records (three pairs each), so the intervals are wide. With few pairs the calibration "
+        "error is above 0 by chance alone."
     ]
     write_rows(folder, [{**ROWS[0], "id": str(i)} for i in range(100)])
     assert notes(size_notes, folder) == []
@@ -140,7 +140,7 @@ def test_a_study_whose_reward_models_scored_nothing_says_so(folder):
     for path in folder.glob("rm_*/version_0/rm_scores.jsonl"):
         path.unlink()
     html = write_report(folder, "en").read_text(encoding="utf-8")
-    assert "The runs that this section needs are not finished" in html[html.index('id="rm_trust"') :]
+    assert "The runs for this section are not finished" in html[html.index('id="rm_trust"') :]
 
 
 def words(svg):
