@@ -7,6 +7,8 @@ import torch
 
 from kochat.functional import masked_mean
 
+_RANK_DISTANCE = 2654435769  # 2**32 over the golden ratio: its multiples are spread evenly modulo 2**32
+
 
 def sum_over_ranks(trainer: L.Trainer, x: torch.Tensor) -> torch.Tensor:
     """Add ``x`` (any shape) over all ranks, as float32 without gradient."""
@@ -31,5 +33,8 @@ def masked_moments(trainer: L.Trainer, x: torch.Tensor, mask: torch.Tensor) -> t
 
 
 def rank_generator(device: torch.device, rank: int) -> torch.Generator:
-    """Return a random generator on ``device``, seeded by torch's seed and the rank, so that each rank has its own."""
-    return torch.Generator(device).manual_seed(torch.initial_seed() % 2**31 + rank)
+    """Return a random generator on ``device``, seeded by torch's seed and the rank, so that each rank has its own.
+
+    Ranks are far apart in the range of seeds: seed 0 on rank 1 must not repeat seed 1 on rank 0.
+    """
+    return torch.Generator(device).manual_seed((torch.initial_seed() % 2**31 + rank * _RANK_DISTANCE) % 2**32)
