@@ -6,6 +6,8 @@ fully fine-tuned model is its own host.
 
 from __future__ import annotations
 
+import functools
+import inspect
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,13 +80,9 @@ class Role:
             UserError: when a row is longer than the model's positions.
         """
         positions = position_ids(mask)[:, -input_ids.shape[1] :]
+        kept = {} if cache is None else {_cache_argument(type(backbone_of(self.host))): cache}  # type: ignore[arg-type]
         return self.run(
-            input_ids,
-            positions,
-            mask.shape[1],
-            attention_mask=mask.long(),
-            past_key_values=cache,
-            use_cache=cache is not None,
+            input_ids, positions, mask.shape[1], attention_mask=mask.long(), use_cache=cache is not None, **kept
         )
 
     def run(self, input_ids: torch.Tensor, positions: torch.Tensor, longest: int, **options: Any) -> torch.Tensor:
@@ -168,3 +166,9 @@ class Role:
 def _base(host: nn.Module) -> nn.Module:
     """Return the model without the PEFT wrapper of its adapters."""
     return host.get_base_model() if hasattr(host, "get_base_model") else host  # type: ignore[operator]
+
+
+@functools.cache
+def _cache_argument(backbone: type[nn.Module]) -> str:
+    """Return the name of the argument for the cache: `past_key_values` in older releases of transformers, gone in 5.40."""
+    return "cache" if "cache" in inspect.signature(backbone.forward).parameters else "past_key_values"
