@@ -199,7 +199,9 @@ def _sources(run: ResolvedRun, runs: Sequence[ResolvedRun]) -> dict[str, str]:
 
 def _check_keys(runs: Sequence[ResolvedRun], named: Mapping[str, str]) -> None:
     for name, key in named.items():
-        if DEFAULT_FACTORS.get(name) != key and not any(lookup(run.parsed.config, key) is not None for run in runs):
+        if DEFAULT_FACTORS.get(name) != key and all(
+            lookup(run.parsed.config, key, _LACKING) is _LACKING for run in runs
+        ):
             raise UserError(f"factors: {name}: no run's config has {key!r}; give a dotted key such as seed_everything")
 
 

@@ -160,6 +160,8 @@ def test_a_group_that_a_run_lacks_is_one_factor():
 def test_a_named_factor_that_no_config_has_is_an_error():
     with pytest.raises(UserError, match=r"factors: speed: no run's config has 'model\.init_args\.sped'"):
         find_factors([run("a")], DEFAULT_FACTORS | {"speed": "model.init_args.sped"})
+    runs = [run("a", model={"target_kl": None})]  # null is a value
+    assert find_factors(runs, DEFAULT_FACTORS | {"target": "model.init_args.target_kl"}).values["a"]["target"] is None
 
 
 def test_a_run_may_not_start_from_a_later_one():
