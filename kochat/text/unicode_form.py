@@ -66,6 +66,8 @@ def prompt_key(prompt: str) -> str:
     before and after cleaning, and with or without its question mark. For a prompt without letters and digits, the key is its other
     characters without quotes and spaces.
     """
-    plain = strip_special_tokens(strip_markup(strip_residue(normalise(prompt))))
+    before, plain = "", normalise(prompt)
+    while plain != before:  # as cleaning: what is left of two pieces may be markup again
+        before, plain = plain, strip_special_tokens(strip_markup(strip_residue(plain)))
     text = unicodedata.normalize("NFC", strip_residue(plain).casefold())
     return "".join(filter(str.isalnum, text)) or "".join(text.translate(_WITHOUT_QUOTES).split())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kochat.cleaning.row_rules import Edit, edit_record, problem, token_problem
@@ -126,6 +126,7 @@ def test_the_committed_settings_are_the_defaults() -> None:
 
 
 @given(TEXT, TEXT)
+@example("&amp;###Response(가):nbsp;", "")
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_edited_once_and_judged(prompt: str, completion: str) -> None:
     """No rule raises; editing again changes nothing; a prompt keeps its key; what passed passes again."""
