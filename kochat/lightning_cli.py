@@ -19,13 +19,13 @@ from kochat.data.datamodule import StageDataModule
 from kochat.engine.answer_evaluation import rows_of
 from kochat.engine.inputs import Inputs
 from kochat.engine.nan_guard import NaNGuard  # noqa: F401
-from kochat.engine.rank_rows import gather_rows
+from kochat.engine.rank_rows import gather_rows, write_rows
 from kochat.engine.run_records import fingerprint, run_record
 from kochat.engine.stage_module import StageModule
 from kochat.errors import UserError
-from kochat.runs import DONE_FILE, EXPORT_DIR, RunSpace, config_of, next_version, read_done
+from kochat.runs import ANSWERS_FILE, DONE_FILE, EXPORT_DIR, RunSpace, config_of, next_version, read_done
 from kochat.stages import import_config_modules
-from kochat.storage import write_json, write_jsonl
+from kochat.storage import write_json
 
 _EXPECTED_WARNINGS = (
     ".*args parameter is intended to run from within Python.*",  # a study passes the arguments of its runs in Python
@@ -229,9 +229,7 @@ class KochatCLI(LightningCLI):
     def after_predict(self) -> None:
         """Write the answers of all ranks to ``answers.jsonl``, each prompt once."""
         rows = gather_rows([row for output in self.trainer.predict_loop.predictions for row in rows_of(output)])
-        folder = self.trainer.log_dir  # a collective call: every rank must make it
-        if self.trainer.is_global_zero and folder is not None:
-            write_jsonl(Path(folder) / "answers.jsonl", rows)
+        write_rows(self.trainer, rows, ANSWERS_FILE)
 
     def _stop_if_interrupted(self) -> None:
         if self.trainer.interrupted:

@@ -6,7 +6,6 @@ A folder is a finished run if it has ``done.json``, and a model if it also has `
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -14,9 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from kochat.errors import UserError
+from kochat.storage import read_json
 
 DONE_FILE = "done.json"
 EXPORT_DIR = "export"
+EXPORT_INFO_FILE = "kochat.json"  # in the export
+METRICS_FILE = "metrics.csv"
+ANSWERS_FILE = "answers.jsonl"  # of `predict`
+SAMPLES_FILE = "samples.jsonl"  # answers, as the run wrote them
+SCORED_FILE = "scored.jsonl"  # the same answers with a study's rewards and verdicts
+PREFERENCE_SCORES_FILE = "rm_scores.jsonl"
 EXAMPLES = "example"
 _VERSION = re.compile(r"version_(\d+)$")
 
@@ -39,11 +45,6 @@ class Source:
 
     value: str
     directory: Path | None
-
-    @property
-    def is_hub_id(self) -> bool:
-        """Return whether the model must be fetched from the hub."""
-        return self.directory is None
 
 
 @dataclass(frozen=True)
@@ -118,4 +119,4 @@ def config_of(name: str) -> str:
 
 def read_done(run: Path) -> dict[str, Any]:
     """Return the content of a finished run's ``done.json``."""
-    return json.loads((run / DONE_FILE).read_text(encoding="utf-8"))
+    return read_json(run / DONE_FILE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,13 +12,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from kochat.engine.answering import AnsweredBatch
 from kochat.engine.markdown import markdown_table
-from kochat.engine.rank_rows import Row, gather_rows
+from kochat.engine.rank_rows import Row, gather_rows, log_figures, write_rows
 from kochat.errors import UserError
 from kochat.metrics.text_overlap import text_metrics
-from kochat.storage import write_jsonl
+from kochat.runs import SAMPLES_FILE
 from kochat.text.unicode_form import display
 
-SAMPLES_FILE = "samples.jsonl"
 ROW_SCORES = ("bleu", "rouge_l", "chrf")
 
 
@@ -73,7 +71,7 @@ class AnswerEvaluation(Callback):
         if self._validations % self.every_n_validations:
             return
         rows = gather_rows(self._answer_validation(trainer, pl_module))
-        log_scores(pl_module, "val", score_rows(rows, legacy=False))
+        log_figures(pl_module, "val/", score_rows(rows, legacy=False))
         self._show(trainer, rows)
 
     def state_dict(self) -> dict[str, Any]:
@@ -103,10 +101,8 @@ class AnswerEvaluation(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score all ranks' answers, log the figures and write ``samples.jsonl``."""
         rows = gather_rows(self._rows)
-        log_scores(pl_module, "test", score_rows(rows, legacy=True))
-        folder = trainer.log_dir  # a collective call: every rank must make it
-        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # such a run has no folder
-            write_jsonl(Path(folder or trainer.default_root_dir) / SAMPLES_FILE, rows)
+        log_figures(pl_module, "test/", score_rows(rows, legacy=True))
+        write_rows(trainer, rows, SAMPLES_FILE)
 
     def _answer_validation(self, trainer: Trainer, pl_module: LightningModule) -> list[Row]:
         """Answer this rank's share of the prompts."""
@@ -155,12 +151,6 @@ def score_rows(rows: list[Row], *, legacy: bool) -> dict[str, float]:
             for row, score in zip(scored, metric.rows().values(), strict=True):
                 row["scores"][name] = score
     return figures
-
-
-def log_scores(pl_module: LightningModule, prefix: str, figures: dict[str, float]) -> None:
-    """Log figures as ``prefix/name``; every rank must have the same figures."""
-    for name, value in figures.items():
-        pl_module.log(f"{prefix}/{name}", value, on_step=False, on_epoch=True, sync_dist=True)
 
 
 @contextmanager

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,10 +21,11 @@ from kochat.errors import UserError
 from kochat.nn.adapters import adapter_state
 from kochat.nn.backbones import backbone_of, save_model
 from kochat.nn.roles import Role
+from kochat.runs import EXPORT_INFO_FILE
+from kochat.storage import replaced, write_json
 from kochat.text.prompt_template import PROMPT_TEMPLATE
 from kochat.text.tokenizer_identity import tokenizer_digest
 
-INFO_FILE = "kochat.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 SCORE_KEY = "base_model.model.score.weight"
 
@@ -70,7 +67,7 @@ def export_info(stage: str, base: str, base_digest: str, tokenizer: PreTrainedTo
 
 def read_info(folder: Path) -> ExportInfo | None:
     """Read ``kochat.json``; None for a model that kochat did not make."""
-    path = folder / INFO_FILE
+    path = folder / EXPORT_INFO_FILE
     if not path.is_file():
         return None
     try:
@@ -85,7 +82,9 @@ def write_export(role: Role, tokenizer: PreTrainedTokenizerFast, folder: Path, i
 
     A whole policy becomes a causal LM, a whole value role a sequence classifier with one label, and a role with an adapter a PEFT adapter.
     """
-    with _whole_folder(folder) as temporary:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replaced(folder) as temporary:
+        temporary.mkdir()
         if role.adapter is not None:
             _write_adapter(role, temporary, info)
         elif role.is_value:
@@ -93,18 +92,7 @@ def write_export(role: Role, tokenizer: PreTrainedTokenizerFast, folder: Path, i
         else:
             save_model(cast(PreTrainedModel, role.host), temporary)
         tokenizer.save_pretrained(temporary)
-        (temporary / INFO_FILE).write_text(json.dumps(asdict(info), indent=1) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder, and rename it to ``folder`` when the block has ended without an error."""
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    yield temporary
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
+        write_json(temporary / EXPORT_INFO_FILE, asdict(info))
 
 
 def _write_adapter(role: Role, folder: Path, info: ExportInfo) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from kochat.errors import UserError
 from kochat.report.record_files import read_record, read_records
 from kochat.report.study_files import FIXED_KIND, Answer, CleaningSummary, Done, RunEntry, StageEntry, StudyFile
-from kochat.runs import DONE_FILE
+from kochat.runs import DONE_FILE, METRICS_FILE, SAMPLES_FILE, SCORED_FILE
 
 STUDY_FILE = "study.json"
 DATA = "data"  # the factor that the chapter on data cleaning is about
@@ -144,13 +144,13 @@ def read_study(folder: Path) -> StudyResults:
 
 def _read_run(folder: Path, entry: RunEntry) -> Run:
     home = folder / entry.path
-    scored = home / "scored.jsonl"
+    scored = home / SCORED_FILE
     return Run(
         entry=entry,
         done=read_record(Done, home / DONE_FILE),
         home=home,
-        curves=_read_curves(home / "metrics.csv"),
-        answers=read_records(Answer, scored if scored.is_file() else home / "samples.jsonl"),
+        curves=_read_curves(home / METRICS_FILE),
+        answers=read_records(Answer, scored if scored.is_file() else home / SAMPLES_FILE),
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from kochat.cleaning.ledger import LEDGER_FILE
 from kochat.cleaning.rules import rule_of_dirt
 from kochat.storage import read_jsonl
+from kochat.world.generator import DIRT_FILE
 
-DIRT_FILE = "dirt.jsonl"
 Row = tuple[str, int]
 Score = dict[str, int | float]
 # Rules that remove rows for the test set, not because they are dirty.

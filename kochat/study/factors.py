@@ -188,7 +188,7 @@ def _below(key: str, others: Iterable[str]) -> bool:
 
 def _sources(run: ResolvedRun, runs: Sequence[ResolvedRun]) -> dict[str, str]:
     names = [other.name for other in runs]
-    found = {key: value for key, value in run.model_sources.items() if value in names}
+    found: dict[str, str] = {key: value for key, value in run.model_sources.items() if value in names}
     for key, value in found.items():
         if names.index(value) >= names.index(run.name):
             raise UserError(

@@ -53,15 +53,15 @@ class ResolvedRun:
         return dict(flatten(self.parsed.config))
 
     @property
-    def model_sources(self) -> dict[str, str]:
+    def model_sources(self) -> dict[str, ModelSource]:
         """The config's model inputs by dotted key: runs, folders, hub ids."""
-        return {key: str(value) for key, value in self.leaves.items() if isinstance(value, ModelSource)}
+        return {key: value for key, value in self.leaves.items() if isinstance(value, ModelSource)}
 
     @property
     def inputs(self) -> dict[str, ModelSource]:
         """The model inputs, and the run whose number of steps this run takes."""
         steps = {} if self.planned.steps_of is None else {STEPS_OF: ModelSource(self.planned.steps_of)}
-        return {key: value for key, value in self.leaves.items() if isinstance(value, ModelSource)} | steps
+        return self.model_sources | steps
 
     def default_input(self, key: str) -> str | None:
         """Return what stands for an input that the run does not have: it takes its own steps."""

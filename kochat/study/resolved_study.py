@@ -69,6 +69,5 @@ def resolve_study(plan: StudyPlan, logs_dir: Path) -> ResolvedStudy:
 
 def stages_of(runs: list[ResolvedRun]) -> dict[str, Stage]:
     """Return the stages of some runs by name, in the report's order."""
-    own = by_name([run.stage for run in runs])
-    by_name([*built_in(), *own.values()])  # a stage of kochat's own names is refused
-    return {name: own[name] for name in [*(stage.name for stage in built_in() if stage.name in own), *own]}
+    own = {run.stage.name for run in runs}
+    return {name: stage for name, stage in by_name([*built_in(), *(run.stage for run in runs)]).items() if name in own}

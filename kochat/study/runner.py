@@ -17,7 +17,7 @@ from kochat.study.data_preparation import prepare_study
 from kochat.study.plan import SAMPLE, StudyPlan, read_plan
 from kochat.study.resolved_runs import ResolvedRun, seeded_name
 from kochat.study.resolved_study import MAX_LENGTH, ResolvedStudy, resolve_study
-from kochat.study.scoring import SAMPLES, RewardScorer, score_run
+from kochat.study.scoring import RewardScorer, score_run
 from kochat.study.stage_reports import check_stage_reports
 from kochat.study.study_record import write_study_file
 from kochat.world.judgement import embedded_judge
@@ -147,5 +147,5 @@ def score_all(study: ResolvedStudy, folders: Mapping[str, Path], *, known_world:
     reward = RewardScorer(folders[scorer.name] / runs.EXPORT_DIR, int(scorer.leaves[MAX_LENGTH]), unpad=unpad)
     judge = embedded_judge() if known_world else None
     for run in study.runs:
-        if run.stage.answers and run.stage.compared and (folders[run.name] / SAMPLES).is_file():
+        if run.stage.answers and run.stage.compared and (folders[run.name] / runs.SAMPLES_FILE).is_file():
             score_run(folders[run.name], reward, judge)

@@ -12,14 +12,13 @@ from kochat.nn.role_loading import HostPool
 from kochat.nn.tokenizers import load_tokenizer
 from kochat.nn.unpadded import rows_of
 from kochat.rewards.reward_models import export_centring, load_reward_model
+from kochat.runs import SAMPLES_FILE, SCORED_FILE
 from kochat.storage import read_jsonl, write_jsonl
 from kochat.world.judgement import Verdict
 
 FactJudge = Callable[
     [str, str], Verdict | None
 ]  # (prompt, answer) -> verdict; None if the prompt asks for no known fact
-
-SAMPLES, SCORED = "samples.jsonl", "scored.jsonl"
 
 
 class RewardScorer:
@@ -64,9 +63,9 @@ class RewardScorer:
 
 def score_run(run: Path, reward: RewardScorer | None, judge: FactJudge | None) -> None:
     """Write ``scored.jsonl``: the run's samples with ``reward`` and ``verdict`` among their scores."""
-    rows = list(read_jsonl(run / SAMPLES))
+    rows = list(read_jsonl(run / SAMPLES_FILE))
     rewards = reward([(row["prompt"], row["answer"]) for row in rows]) if reward else [None] * len(rows)
     for row, score in zip(rows, rewards, strict=True):
         verdict = judge(row["prompt"], row["answer"]) if judge else None
         row["scores"] = row["scores"] | {"reward": score, "verdict": verdict.value if verdict is not None else None}
-    write_jsonl(run / SCORED, rows)
+    write_jsonl(run / SCORED_FILE, rows)

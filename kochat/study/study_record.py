@@ -12,10 +12,10 @@ from typing import Any
 from kochat.engine.provenance import environment
 from kochat.report.study_files import DataEntry, RunEntry, StageEntry, StudyFile, TestSet
 from kochat.report.study_results import STUDY_FILE
+from kochat.runs import SAMPLES_FILE
 from kochat.storage import read_jsonl, write_json
 from kochat.study.resolved_runs import ResolvedRun
 from kochat.study.resolved_study import ResolvedStudy
-from kochat.study.scoring import SAMPLES
 
 CLEANING = "cleaning.json"  # a copy of the cleaning summary, so that the study's folder can be moved
 
@@ -83,7 +83,7 @@ def _entry(study: ResolvedStudy, run: ResolvedRun, path: Path) -> RunEntry:
 def count_test_set(study: ResolvedStudy, folders: Mapping[str, Path]) -> TestSet:
     """Count the test prompts by kind, from the answers of one run, without fixed prompts; all runs have the same prompts."""
     compared = [run for run in study.runs if run.stage.answers and run.stage.compared]
-    answered = [path for run in compared if (path := folders[run.name] / SAMPLES).is_file()]
+    answered = [path for run in compared if (path := folders[run.name] / SAMPLES_FILE).is_file()]
     rows = read_jsonl(answered[-1]) if answered else ()
     kinds = Counter(row["kind"] for row in rows if row["reference"] is not None)
     return TestSet(size=sum(kinds.values()), kinds=dict(sorted(kinds.items())))

@@ -14,6 +14,7 @@ from kochat.world.frozen_test import write_test_rows
 from kochat.world.sizes import Size, named_size
 
 TRAINING_FILES = ("kochatgpt_1_SFT.jsonl", "kochatgpt_2_RM.jsonl", "kochatgpt_3_PPO.jsonl", "corpus.jsonl")
+DIRT_FILE = "dirt.jsonl"
 
 
 def write_sample(out_dir: str | Path, seed: int = 0, size: str | Size = "quickstart") -> dict[str, int]:
@@ -42,7 +43,7 @@ def write_sample(out_dir: str | Path, seed: int = 0, size: str | Size = "quickst
     training = [row for rows in files.values() for row in rows]
     asked = (row["prompt"] for row in unique["kochatgpt_1_SFT.jsonl"])
     files["test.jsonl"] = write_test_rows(world, seed, size, training, asked)
-    files["dirt.jsonl"] = labels
+    files[DIRT_FILE] = labels
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in files.items():

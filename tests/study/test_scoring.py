@@ -8,8 +8,8 @@ import torch
 
 from kochat.data.encoding import encode_completion, encode_prompt
 from kochat.errors import UserError
-from kochat.nn.exports import INFO_FILE
 from kochat.nn.rows import PaddedRows, last_scores
+from kochat.runs import EXPORT_INFO_FILE
 from kochat.study import scoring
 from kochat.study.scoring import RewardScorer, score_run
 from tests.stages.harness import write_stage
@@ -106,7 +106,7 @@ def test_rows_are_scored_without_padding_as_in_training(scorer, monkeypatch):
 
 
 def without(folder, *names):
-    path = folder / INFO_FILE
+    path = folder / EXPORT_INFO_FILE
     info = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({key: value for key, value in info.items() if key not in names}), encoding="utf-8")
 

@@ -18,6 +18,7 @@ from kochat.engine.token_means import TokenWindow
 from kochat.functional import pairwise_ranking_loss
 from kochat.metrics.demonstrations import DemonstrationScores
 from kochat.metrics.pair_accuracy import PairAccuracy
+from kochat.metrics.pairs import BETTER, WORSE
 from kochat.nn.exports import export_info, write_export
 from kochat.nn.role_loading import new_role
 from kochat.nn.rows import last_scores
@@ -100,7 +101,7 @@ class RewardModule(StageModule):
             return None
         scored = self._scored(batch)
         scores = scored.scores
-        chosen, rejected = scores[:, [0, 0, 1]].flatten(), scores[:, [1, 2, 2]].flatten()
+        chosen, rejected = scores[:, BETTER].flatten(), scores[:, WORSE].flatten()
         loss = pairwise_ranking_loss(chosen, rejected, self.options.margin)
         self._log_held_out("val_loss", loss, prog_bar=True, batch_size=len(chosen))
         self.held_out.update(batch.ids, scores)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kochat.engine.nan_guard import NonFiniteError
-from kochat.engine.rank_rows import Row, gather_rows
+from kochat.engine.rank_rows import Row, gather_rows, write_rows
+from kochat.runs import PREFERENCE_SCORES_FILE
 from kochat.stages.reward_model.scored_batch import ScoredBatch
-from kochat.storage import write_jsonl
-
-SCORES_FILE = "rm_scores.jsonl"
 
 
 def scored_records(batch: ScoredBatch, step: str, batch_idx: int) -> list[Row]:
@@ -64,7 +61,4 @@ class PreferenceScores(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write all ranks' rows."""
-        rows = gather_rows(self._rows)
-        folder = trainer.log_dir  # a collective call: every rank must make it
-        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # such a run has no folder
-            write_jsonl(Path(folder or trainer.default_root_dir) / SCORES_FILE, rows)
+        write_rows(trainer, gather_rows(self._rows), PREFERENCE_SCORES_FILE)

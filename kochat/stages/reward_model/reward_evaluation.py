@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from kochat.engine.rank_rows import Row, gather_rows
+from kochat.engine.rank_rows import Row, gather_rows, log_figures
 from kochat.metrics.length_effects import answer_length
 from kochat.metrics.pair_accuracy import GRADES
 from kochat.metrics.reward_reliability import RewardQuality, reward_quality
@@ -85,12 +85,6 @@ class RewardEvaluation(Callback):
         for row in scored_records(outputs, step, batch_idx):
             lengths = [answer_length(text) for text in row["completions"]]
             self._rows.append({"id": row["id"], "scores": row["scores"], "lengths": lengths})
-
-
-def log_figures(pl_module: LightningModule, prefix: str, figures: dict[str, float]) -> None:
-    """Log figures that were computed from the rows of all ranks, so that every rank has the same."""
-    for name, value in figures.items():
-        pl_module.log(prefix + name, value, on_step=False, on_epoch=True, sync_dist=True, add_dataloader_idx=False)
 
 
 def _quality(rows: list[Row]) -> RewardQuality:

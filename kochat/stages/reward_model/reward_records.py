@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -19,12 +18,7 @@ from kochat.metrics.reward_reliability import RewardQuality, reward_quality
 from kochat.report.record_files import parse_record, read_record, read_records
 from kochat.report.study_results import Run
 from kochat.rewards.centring import Centring, centring_of
-from kochat.runs import DONE_FILE, EXPORT_DIR
-
-SCORES_FILE = "rm_scores.jsonl"
-_EXPORT_INFO = Path(
-    EXPORT_DIR, "kochat.json"
-)  # the name in `kochat.nn.exports`, which is not imported because it loads peft
+from kochat.runs import DONE_FILE, EXPORT_DIR, EXPORT_INFO_FILE, PREFERENCE_SCORES_FILE
 
 
 class RankedScores(BaseModel):
@@ -78,12 +72,12 @@ def make_reward_records(runs: Sequence[Run]) -> dict[str, RewardRecord]:
 
 def ranked_scores(run: Run) -> list[RankedScores]:
     """Read a run's scores of held-out records; empty if it has none."""
-    return read_records(RankedScores, run.home / SCORES_FILE)
+    return read_records(RankedScores, run.home / PREFERENCE_SCORES_FILE)
 
 
 def read_centring(run: Run) -> Centring | None:
     """Read the centring of a run's scores from its export, else from its logged metrics; None if neither has it."""
-    path = run.home / _EXPORT_INFO
+    path = run.home / EXPORT_DIR / EXPORT_INFO_FILE
     if path.is_file():
         found = read_record(ExportStatistics, path)
     else:
