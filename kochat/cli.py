@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TypeVar
 
 from kochat import __version__
 from kochat.errors import RunError, UserError
@@ -17,6 +19,8 @@ LIGHTNING = {
     "test": "answer and score the frozen test set with a config's newest finished run",
     "predict": "answer the prompts of a config's data with its newest finished run",
 }
+
+OptionsT = TypeVar("OptionsT")
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,13 +100,16 @@ def _clean_arguments(parser: Parser) -> None:
 
 def _clean(options: argparse.Namespace) -> int:
     """Clean raw data (v1) into v2 and print counts by rule and file; or show what a cleaning did."""
-    from dataclasses import fields, replace
-
     from kochat.cleaning.command import CleanOptions, run_clean
 
-    told = CleanOptions(**{field.name: getattr(options, field.name) for field in fields(CleanOptions)})
+    told = _filled(CleanOptions, options)
     run_clean(replace(told, tokenizer=_folder_of_run(told.tokenizer)))
     return 0
+
+
+def _filled(kind: type[OptionsT], options: argparse.Namespace) -> OptionsT:
+    """Fill a dataclass of options with the arguments of the same names."""
+    return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def _folder_of_run(tokenizer: str | None) -> str | None:
@@ -132,9 +139,7 @@ def _study(options: argparse.Namespace) -> int:
     """Run every run of a study, score them on one test set, and write the report."""
     from kochat.study.runner import StudyOptions, run_study
 
-    names = ("config", "logs_dir", "raw", "corpus", "tokenizer", "only", "lang")
-    report = run_study(StudyOptions(**{name: getattr(options, name) for name in names}))
-    print(f"kochat: {report}")
+    print(f"kochat: {run_study(_filled(StudyOptions, options))}")
     return 0
 
 

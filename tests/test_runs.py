@@ -82,7 +82,7 @@ def test_examples_do_not_resolve_in_a_study_of_their_name(space):
 def test_a_run_name_gives_the_newest_finished_export(space):
     run = make(space, "sft", 0)
     assert space.find_source("sft").directory == run / "export"
-    assert not space.find_source("sft").is_hub_id
+    assert space.find_source("sft").directory is not None
     make(space, "lost", 0, export=False)
     assert space.find_source("lost") is None
 
@@ -105,7 +105,7 @@ def test_a_bare_name_is_a_directory_only_where_it_holds_a_model(space, tmp_path)
 
 @pytest.mark.parametrize("value", ["skt/kogpt2-base-v2", "EleutherAI/polyglot-ko-1.3b", "a_b/c.d"])
 def test_one_slash_is_a_hub_id(space, value):
-    assert space.find_source(value).is_hub_id
+    assert space.find_source(value).directory is None
 
 
 @pytest.mark.parametrize("value", ["models/lost/export", "/models/lost", "./lost", "../lost/x", "skt/한 글"])

@@ -164,10 +164,9 @@ class StageModule(L.LightningModule):
         """Check that the longest row fits each model's positions, cast frozen weights to the precision, and report memory."""
         for field, length in self.longest_rows().items():
             for role in self._roles.values():
-                room = getattr(backbone_of(role.host).config, "max_position_embeddings", None)
-                if room is not None and length > room:
+                if role.max_positions is not None and length > role.max_positions:
                     raise UserError(
-                        f"{field}: {length} tokens are more than the {room} positions of {role.name}; lower it"
+                        f"{field}: {length} tokens are more than the {role.max_positions} positions of {role.name}; lower it"
                     )
         for role in self._roles.values():
             cast_frozen_matrices(role.host, self.trainer.precision)

@@ -52,10 +52,9 @@ def matching_layers(model: nn.Module, targets: list[str]) -> dict[str, nn.Module
         UserError: a target matches no layer; the message lists the existing names.
     """
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, Conv1D))}
-    endings = {name: name.rsplit(".", 1)[-1] for name in layers}
     for target in targets:
         if not any(name == target or name.endswith("." + target) for name in layers):
-            available = ", ".join(sorted(set(endings.values())))
+            available = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in layers}))
             raise UserError(
                 f"model.lora.targets: {target!r} matches no linear layer of this model; it has: {available}"
             )

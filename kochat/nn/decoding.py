@@ -13,6 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from kochat.nn.roles import Role
+from kochat.text.unicode_form import display
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,5 @@ def _sample(probabilities: torch.Tensor, generator: torch.Generator | None) -> t
 
 def decode(tokenizer, responses: torch.Tensor, mask: torch.Tensor) -> list[str]:
     """Turn response ids (b, r) into b texts, without special tokens; ``mask`` (b, r) is True on the tokens of an answer."""
-    from kochat.text.unicode_form import display
-
     rows: Sequence[list[int]] = [row[keep].tolist() for row, keep in zip(responses, mask, strict=True)]
     return [display(tokenizer.decode(row, skip_special_tokens=True)).strip() for row in rows]

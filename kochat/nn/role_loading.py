@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import nn
 
 from kochat.errors import UserError
@@ -125,7 +125,7 @@ def _check_plain_lora(folder: Path, config: LoraConfig) -> None:
 def _whole_model_score(folder: Path) -> torch.Tensor:
     """Read the score head of a fully trained reward model."""
     for path in sorted(folder.glob("*.safetensors")):
-        weights = load_file(path)
-        if "score.weight" in weights:
-            return weights["score.weight"]
+        with safe_open(path, framework="pt") as weights:
+            if "score.weight" in weights.keys():  # noqa: SIM118 - a safe_open cannot be iterated
+                return weights.get_tensor("score.weight")
     raise UserError(f"{folder}: no score head in its weights; give a reward model's export")

@@ -61,6 +61,11 @@ class Role:
         """Tell whether this role returns scalars (reward or value) instead of logits."""
         return self.head is not None
 
+    @property
+    def max_positions(self) -> int | None:
+        """The number of the model's positions, in tokens; None if it has no bound."""
+        return getattr(backbone_of(self.host).config, "max_position_embeddings", None)
+
     def active(self) -> AbstractContextManager[None]:
         """Return a context in which this role's adapter is active."""
         return nullcontext() if self.adapter is None else self.shared.adapters.active(self.adapter)
@@ -107,7 +112,7 @@ class Role:
 
     def _check_room(self, positions: torch.Tensor, width: int) -> None:
         """Refuse positions beyond the model's; the device is read only if ``width`` allows such a position."""
-        room = getattr(backbone_of(self.host).config, "max_position_embeddings", None)
+        room = self.max_positions
         if room is not None and width > room and int(positions.max()) >= room:
             raise UserError(
                 f"{self.name}: a row of {int(positions.max()) + 1} tokens is longer than the model's {room} positions; lower "

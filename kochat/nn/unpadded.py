@@ -53,7 +53,7 @@ class UnpaddedRows:
 
     def states(self, role: Role, where: torch.Tensor) -> torch.Tensor:
         """Return a role's last hidden states at ``where``; see `Rows.states`."""
-        if obstacle := _obstacle(role):
+        if obstacle := obstacle_to_unpadding(role):
             role.shared.warn_once(f"{role.name}: its rows are padded, because {obstacle}")
             return PaddedRows(self.sequences, self.mask).states(role, where)
         layout = self.layout
@@ -72,13 +72,8 @@ class UnpaddedRows:
         return hidden[0].index_select(0, slots)
 
 
-def supports_unpadding(role: Role) -> bool:
-    """Tell whether `UnpaddedRows` can run a role without padding."""
-    return not _obstacle(role)
-
-
-def _obstacle(role: Role) -> str:
-    """Return the reason why a role's model needs padding; empty if it does not."""
+def obstacle_to_unpadding(role: Role) -> str:
+    """Return the reason why a role's model needs padding; empty if `UnpaddedRows` can run it without."""
     backbone: Any = backbone_of(role.host)
     config = backbone.config
     if not sees_all_before(config):

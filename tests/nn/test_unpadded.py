@@ -12,7 +12,7 @@ from kochat.nn.decoding import GenerationSettings, generate
 from kochat.nn.layouts import Layout
 from kochat.nn.roles import Role
 from kochat.nn.rows import PaddedRows, last_scores
-from kochat.nn.unpadded import UnpaddedRows, last_mlp_at, rows_of, supports_unpadding
+from kochat.nn.unpadded import UnpaddedRows, last_mlp_at, obstacle_to_unpadding, rows_of
 from kochat.stages.ppo.rollout import response_logprobs, response_values
 from tests.conftest import write_base
 from tests.nn.test_roles import TARGETS, trained
@@ -53,7 +53,7 @@ def test_unpadded_rows_run_each_distinct_token_once(tmp_path, tokenizer, kind):
     """And the padded ones all columns: the two are not the same path."""
     role = trained("policy", write_base(tmp_path, tokenizer, kind), 0, kind=kind)
     ids, mask, _ = rows()
-    assert supports_unpadding(role)
+    assert not obstacle_to_unpadding(role)
     sizes = []
     role.host.get_input_embeddings().register_forward_hook(
         lambda module, inputs, output: sizes.append(inputs[0].numel())
@@ -111,7 +111,7 @@ def test_models_that_cannot_be_unpadded_are_padded_with_one_warning(kind, reason
     """They would let rows see each other, or other tokens than they should; each row alone says what is right."""
     role = Role("policy", give_rows_attention(unknown_models()[kind]))
     ids, mask, _ = rows()
-    assert not supports_unpadding(role)
+    assert obstacle_to_unpadding(role)
     with torch.no_grad(), pytest.warns(UserWarning, match=reason) as told:
         states = [UnpaddedRows(ids, mask).states(role, mask) for _ in range(2)][1]
     assert len([warning for warning in told if str(warning.message).startswith("policy: its rows")]) == 1

@@ -122,7 +122,7 @@ def test_a_checkpoint_holds_what_is_trained_and_refuses_strange_keys(tmp_path, b
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_unpadded_rows_cannot_see_each_other(tmp_path, tokenizer, kind, attention):
     """Loss and gradient of examples without padding are those of the same examples, each padded to a row of its own."""
-    from kochat.nn.unpadded import supports_unpadding
+    from kochat.nn.unpadded import obstacle_to_unpadding
     from tests.conftest import write_base
 
     pairs = [
@@ -137,7 +137,7 @@ def test_unpadded_rows_cannot_see_each_other(tmp_path, tokenizer, kind, attentio
         sft = module(base, rank=0, unpad=unpad)
         if not unpad:
             sft.role("policy").host.set_attn_implementation(attention)
-        assert supports_unpadding(sft.role("policy")) == unpad
+        assert (not obstacle_to_unpadding(sft.role("policy"))) == unpad
         loss, count = sft.loss(batch)
         found.append((loss, count, *torch.autograd.grad(loss, list(sft.parameters()))))
     for padded, unpadded in zip(*found, strict=True):
