@@ -195,6 +195,9 @@ def _export_arguments(parser: Parser) -> None:
     _model_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="the new folder")
     parser.add_argument("--merge", action="store_true", help="merge the adapter into its base: one whole model")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), help="round a whole model's weights to this type"
+    )
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -202,7 +205,7 @@ def _export(options: argparse.Namespace) -> int:
     from kochat.nn.merging import copy_export, refuse_used_folder
 
     refuse_used_folder(options.out)
-    print(f"kochat: {copy_export(_model_folder(options), options.out, merge=options.merge)}")
+    print(f"kochat: {copy_export(_model_folder(options), options.out, merge=options.merge, dtype=options.dtype)}")
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ SAMPLES_FILE = "samples.jsonl"  # answers, as the run wrote them
 SCORED_FILE = "scored.jsonl"  # the same answers with a study's rewards and verdicts
 PREFERENCE_SCORES_FILE = "rm_scores.jsonl"
 EXAMPLES = "example"
+EMBEDDED_BASE = "embedded"  # the name of the base model that kochat brings
 _VERSION = re.compile(r"version_(\d+)$")
 
 
@@ -74,9 +76,11 @@ class RunSpace:
     def find_source(self, value: str) -> Source | None:
         """Find a stage's model input: an existing directory, a finished run's name, or a hub id; None if there is none.
 
-        A name without a slash is a run; its newest finished version must have an export. A name with exactly one slash that is not a
-        directory is a hub id.
+        A name without a slash is a run; its newest finished version must have an export. ``embedded`` is the base model that kochat
+        brings. A name with exactly one slash that is not a directory is a hub id.
         """
+        if value == EMBEDDED_BASE:
+            return Source(value, Path(str(files("kochat") / "world" / "base")))
         directory = Path(value)
         if directory.is_dir() and (os.sep in value or value.startswith(".") or (directory / "config.json").is_file()):
             return Source(value, _model_folder(directory))

@@ -1,9 +1,8 @@
-"""Make bad answers, repetition loops and English noise, about as long as the good answer of the same record."""
+"""Make noise: repetition loops and English sentences, about as long as the good answer of the same record."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 
 _ENGLISH = (
     "It is not clear what the question refers to in this case.",
@@ -41,17 +40,3 @@ def repetition(good: str, rng: random.Random) -> str:
         unit = " ".join(words[:2])
     rounds = max(5, round(len(good) / (len(unit) + 1)))
     return " ".join([unit] * rounds)
-
-
-def length_matched_pair(good: Sequence[str], half: Sequence[str], rng: random.Random) -> tuple[str, str]:
-    """Choose a good and a half answer. Which of them is longer is random, so that length does not tell which is better.
-
-    If no pair has the chosen order of lengths, the pair with the smallest difference in length is taken.
-    """
-    sign = rng.choice((1, -1))
-    pairs = [(first, second) for first in good for second in half]
-    rng.shuffle(pairs)
-    for first, second in pairs:
-        if sign * (len(first) - len(second)) > 0:
-            return first, second
-    return min(pairs, key=lambda pair: abs(len(pair[0]) - len(pair[1])))

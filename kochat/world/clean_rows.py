@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import chain, islice, permutations
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from kochat.text.particles import fill
 from kochat.text.unicode_form import prompt_key
-from kochat.world.bad_answers import english_noise, length_matched_pair, repetition
 from kochat.world.contents import Question, TalkFamily, World
 from kochat.world.dirt import SampleRow, duplicate_count
+from kochat.world.graded_answers import good_answer
+from kochat.world.rankings import Rankings
 from kochat.world.sizes import Size
 
 _FACTS_IN_A_TEXT = (1, 3)
-_ASKED_SHARE = 0.25  # of the corpus' characters
 _CORPUS_ONLY_SHARE = 0.1
 _PPO_ONLY_PHRASINGS = 2  # phrasings of each question (of each family one prompt) that are in no SFT row
 
@@ -59,10 +59,10 @@ class RowWriter:
         return _shuffled(rows, rng)
 
     def rm(self) -> list[SampleRow]:
-        """Return {prompt, completion_0..2, ranking} rows; `ranking` lists the completions' indices, best first."""
-        rng = self._rng("rm")
+        """Return {prompt, completion_0..2, ranking} rows; see :mod:`kochat.world.rankings`."""
+        rng, rankings = self._rng("rm"), Rankings(self._world)
         chosen = self._choose(self._size.rm_rows, _shuffled(self._prompts(), rng), ranked=True)
-        return _shuffled([self._ranked(asked, rng) for asked in chosen], rng)
+        return _shuffled([rankings.record(asked.prompt, asked.about, rng) for asked in chosen], rng)
 
     def ppo(self) -> list[SampleRow]:
         """Return {prompt} rows; up to half of them, as many as there are, have prompts that are in no SFT row."""
@@ -76,7 +76,7 @@ class RowWriter:
         """Return {text, source} rows: all facts equally often and at least once, talk, and trained facts as question and answer."""
         rng = self._rng("corpus")
         talk_chars = round(self._size.corpus_chars * self._size.talk_share)
-        asked_chars = round(self._size.corpus_chars * _ASKED_SHARE)
+        asked_chars = round(self._size.corpus_chars * self._size.asked_share)
         facts = _whole_passes(lambda: self._told_facts(rng), self._size.corpus_chars - talk_chars - asked_chars)
         talk = _up_to(self._told_talk(rng), talk_chars)
         asked = _up_to(self._asked_facts(rng), asked_chars)
@@ -93,33 +93,6 @@ class RowWriter:
         chosen = talk[: round(wanted * self._size.talk_share)]
         chosen += facts[: wanted - len(chosen)]
         return chosen
-
-    def _ranked(self, asked: Asked, rng: random.Random) -> SampleRow:
-        good, half = length_matched_pair(good_answers(asked.about), half_answers(asked.about), rng)
-        order = [0, 1, 2]
-        rng.shuffle(order)
-        texts = dict(zip(order, (good, half, self._bad_answer(asked.about, good, rng)), strict=True))
-        return {"prompt": asked.prompt, **{f"completion_{i}": texts[i] for i in range(3)}, "ranking": order}
-
-    def _bad_answer(self, about: Question | TalkFamily, good: str, rng: random.Random) -> str:
-        kind = rng.choice(("wrong", "repetition", "english"))
-        if kind == "repetition":
-            return repetition(good, rng)
-        if kind == "english":
-            return english_noise(len(good), rng)
-        if isinstance(about, Question):
-            return self._wrong_fact(about, rng)
-        others = [family for family in self._world.families if family.topic != about.topic]
-        return rng.choice(rng.choice(others or [f for f in self._world.families if f != about]).replies)
-
-    def _wrong_fact(self, question: Question, rng: random.Random) -> str:
-        right = {name for fact in question.facts for name in (*fact.objects, *fact.subjects)}
-        others = [
-            fact.object
-            for fact in self._world.facts
-            if fact.relation == question.relation.id and right.isdisjoint(fact.objects)
-        ]
-        return fill(rng.choice(question.relation.answers), s=question.facts[0].subject, o=rng.choice(others))
 
     def _told_facts(self, rng: random.Random) -> Iterator[SampleRow]:
         """Write texts with one to three facts of one relation, each fact in two wordings.
@@ -150,25 +123,6 @@ class RowWriter:
             for family in _shuffled(self._world.families, rng):
                 text = f"{rng.choice(family.prompts)}\n{rng.choice(family.replies)}"
                 yield {"text": text, "source": f"talk/{family.topic}"}
-
-
-def good_answers(about: Question | TalkFamily) -> list[str]:
-    """Return every good answer to a question or family."""
-    if isinstance(about, TalkFamily):
-        return list(about.replies)
-    return [fill(text, s=fact.subject, o=fact.object) for fact in about.facts for text in about.relation.answers]
-
-
-def half_answers(about: Question | TalkFamily) -> list[str]:
-    """Return the evasive or half-hearted answers; those of talk also in pairs, because single ones are short."""
-    if isinstance(about, Question):
-        return [about.ask(text) for text in about.relation.evasive]
-    return [*about.half, *(f"{first} {second}" for first, second in permutations(about.half, 2))]
-
-
-def good_answer(about: Question | TalkFamily, rng: random.Random) -> str:
-    """Return one of the good answers."""
-    return rng.choice(good_answers(about))
 
 
 def _fact_prompts(questions: Sequence[Question], rng: random.Random) -> Iterator[Asked]:

@@ -46,20 +46,41 @@ class Fact:
 
 @dataclass(frozen=True)
 class Relation:
-    """The sentences that state, ask, answer and evade the facts of one relation (templates of :func:`kochat.text.particles.fill`)."""
+    """The sentences that state, ask and answer the facts of one relation (templates of :func:`kochat.text.particles.fill`).
+
+    Args:
+        id: the name of its file.
+        name: its name in Korean.
+        statements: sentences of the corpus that state a fact.
+        questions: the training wordings of its question.
+        usual_tests: plain wordings that are in no training row.
+        roundabout_tests: wordings within a small story (a quiz, a crossword), in no training row.
+        answers: good answers.
+        evasive: answers that avoid the question.
+        unknown: polite answers that say that the speaker does not know.
+        rude: answers that name the right object in a rude tone.
+    """
 
     id: str
     name: str
     statements: tuple[str, ...]
     questions: tuple[str, ...]
-    test_questions: tuple[str, ...]
+    usual_tests: tuple[str, ...]
+    roundabout_tests: tuple[str, ...]
     answers: tuple[str, ...]
     evasive: tuple[str, ...]
+    unknown: tuple[str, ...]
+    rude: tuple[str, ...]
+
+    @property
+    def test_questions(self) -> tuple[str, ...]:
+        """Return the wordings of the question that no training row has."""
+        return (*self.usual_tests, *self.roundabout_tests)
 
 
 @dataclass(frozen=True)
 class TalkFamily:
-    """One meaning of everyday talk: ways to say it, good replies and half-hearted ones."""
+    """One meaning of everyday talk: ways to say it, good replies, half-hearted ones and rude ones."""
 
     id: str
     topic: str
@@ -67,6 +88,7 @@ class TalkFamily:
     test_prompts: tuple[str, ...]
     replies: tuple[str, ...]
     half: tuple[str, ...]
+    rude: tuple[str, ...]
 
 
 class Question(NamedTuple):

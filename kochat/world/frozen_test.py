@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kochat.text.unicode_form import prompt_key
-from kochat.world.clean_rows import good_answer, is_corpus_only
+from kochat.world.clean_rows import is_corpus_only
 from kochat.world.contents import Question, TalkFamily, World
+from kochat.world.graded_answers import About, good_answer
 from kochat.world.sizes import Size
 
 NEAR = 0.7
@@ -52,8 +53,9 @@ def write_test_rows(
 ) -> list[dict[str, Any]]:
     """Return {id, prompt, completion, kind, fact_id or family} rows in new wordings, none near a text of `training`.
 
-    `asked` are the SFT prompts. Kinds: "trained" (SFT asks the fact in other words), "corpus_only" (only the corpus has the fact),
-    "talk" (SFT has the family in other words). If there are not enough wordings far from training, fewer rows than `size` says are
+    `asked` are the SFT prompts. Kinds: "usual" and "roundabout" (SFT asks the fact in other words; the test asks it in a plain wording, or
+    within a small story), "corpus_only" (only the corpus has the fact; asked in a plain wording), "talk" (SFT has the family in other
+    words). If there are not enough wordings far from training, fewer rows than `size` says are
     returned.
     """
     rng = random.Random(f"{seed}/test")
@@ -63,30 +65,35 @@ def write_test_rows(
     families = [family for family in world.families if any(prompt_key(text) in keys for text in family.prompts)]
     untrained = [question for question in world.questions if is_corpus_only(question)]
     return [
-        *_rows("trained", trained, size.test_trained, index, rng),
+        *_rows("usual", trained, size.test_usual, index, rng),
+        *_rows("roundabout", trained, size.test_roundabout, index, rng),
         *_rows("corpus_only", untrained, size.test_corpus_only, index, rng),
         *_rows("talk", families, size.test_talk, index, rng),
     ]
 
 
 def _rows(
-    kind: str, abouts: Iterable[Question | TalkFamily], wanted: int, index: TextIndex, rng: random.Random
+    kind: str, abouts: Iterable[About], wanted: int, index: TextIndex, rng: random.Random
 ) -> list[dict[str, Any]]:
     abouts = list(abouts)
     rng.shuffle(abouts)
     rows: list[dict[str, Any]] = []
     for about in abouts:
-        if len(rows) < wanted and (prompt := _new_wording(about, index, rng)):
+        if len(rows) < wanted and (prompt := _new_wording(kind, about, index, rng)):
             of = {"fact_id": about.facts[0].id} if isinstance(about, Question) else {"family": about.id}
             row = {"id": f"{kind}/{about.id}", "prompt": prompt, "completion": good_answer(about, rng), "kind": kind}
             rows.append({**row, **of})
     return rows
 
 
-def _new_wording(about: Question | TalkFamily, index: TextIndex, rng: random.Random) -> str | None:
-    if isinstance(about, Question):
-        prompts = [about.ask(template) for template in about.relation.test_questions]
-    else:
-        prompts = list(about.test_prompts)
+def _new_wording(kind: str, about: About, index: TextIndex, rng: random.Random) -> str | None:
+    prompts = _test_prompts(kind, about)
     rng.shuffle(prompts)
     return next((prompt for prompt in prompts if not index.holds_near(prompt)), None)
+
+
+def _test_prompts(kind: str, about: About) -> list[str]:
+    if isinstance(about, TalkFamily):
+        return list(about.test_prompts)
+    relation = about.relation
+    return [about.ask(text) for text in (relation.roundabout_tests if kind == "roundabout" else relation.usual_tests)]

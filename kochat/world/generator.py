@@ -11,6 +11,7 @@ from kochat.world.clean_rows import RowWriter
 from kochat.world.contents import World
 from kochat.world.dirt import plant
 from kochat.world.frozen_test import write_test_rows
+from kochat.world.rankings import test_pairs
 from kochat.world.sizes import Size, named_size
 
 TRAINING_FILES = ("kochatgpt_1_SFT.jsonl", "kochatgpt_2_RM.jsonl", "kochatgpt_3_PPO.jsonl", "corpus.jsonl")
@@ -23,7 +24,8 @@ def write_sample(out_dir: str | Path, seed: int = 0, size: str | Size = "quickst
     kochatgpt_1_SFT.jsonl {prompt, completion}, kochatgpt_2_RM.jsonl {prompt, completion_0..2, ranking},
     kochatgpt_3_PPO.jsonl {prompt}, corpus.jsonl {text, source}: training files, about 15% of their rows dirty.
     test.jsonl {id, prompt, completion, kind, fact_id or family}: frozen and clean; no training file has its prompts or near
-    copies of them. dirt.jsonl {file, index, kind, field, action, clean, of}: which rows are dirty, and how
+    copies of them. test_pairs.jsonl {id, prompt, better, worse, kind}: pairs of answers to the test prompts, to measure a reward model by
+    kind of pair. dirt.jsonl {file, index, kind, field, action, clean, of}: which rows are dirty, and how
     (see :mod:`kochat.world.dirt`). The same `seed` and `size` (a name in `SIZES` or a Size) give identical files.
 
     Raises:
@@ -43,6 +45,7 @@ def write_sample(out_dir: str | Path, seed: int = 0, size: str | Size = "quickst
     training = [row for rows in files.values() for row in rows]
     asked = (row["prompt"] for row in unique["kochatgpt_1_SFT.jsonl"])
     files["test.jsonl"] = write_test_rows(world, seed, size, training, asked)
+    files["test_pairs.jsonl"] = test_pairs(world, files["test.jsonl"], random.Random(f"{seed}/pairs"))
     files[DIRT_FILE] = labels
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)

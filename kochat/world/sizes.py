@@ -17,10 +17,12 @@ class Size:
     rm_rows: int = 900
     ppo_rows: int = 1_200
     talk_share: float = 0.35  # of the different rows of SFT, RM and PPO, and of the corpus' characters
+    asked_share: float = 0.25  # of the corpus' characters: questions with their answers
     dirt_share: float = 0.15  # of the rows of every training file
-    test_trained: int = 150
+    test_usual: int = 150
+    test_roundabout: int = 150
     test_corpus_only: int = 50
-    test_talk: int = 60
+    test_talk: int = 100
 
     def dirty(self, rows: int) -> int:
         """Return how many of `rows` rows of a training file carry dirt."""
@@ -31,14 +33,15 @@ SIZES = {
     # A model of two million parameters cannot learn 700 facts in two minutes, so the quickstart asks fewer facts more often.
     "quickstart": Size(facts_per_relation=16, sft_rows=2_400),
     "full": Size(
-        corpus_chars=600_000, sft_rows=6_000, rm_rows=2_000, ppo_rows=2_400, test_trained=300, test_corpus_only=60
+        corpus_chars=600_000, sft_rows=6_000, rm_rows=2_000, ppo_rows=2_400, test_usual=300, test_roundabout=300, test_corpus_only=60
     ),
     "tiny": Size(
         corpus_chars=40_000,
         sft_rows=400,
         rm_rows=120,
         ppo_rows=160,
-        test_trained=20,
+        test_usual=10,
+        test_roundabout=10,
         test_corpus_only=10,
         test_talk=10,
     ),

@@ -24,11 +24,14 @@ _COLUMNS = ["subject", "object", "subject_aliases", "object_aliases"]
 _TEMPLATES = {
     "statements": (6, "so", ""),
     "questions": (6, "s", "o"),
-    "test_questions": (3, "s", "o"),
+    "usual_tests": (3, "s", "o"),
+    "roundabout_tests": (3, "s", "o"),
     "answers": (4, "so", ""),
     "evasive": (3, "s", "o"),
+    "unknown": (3, "s", "o"),
+    "rude": (3, "o", ""),
 }
-_TALK = {"prompts": 5, "test_prompts": 2, "replies": 4, "half": 2}
+_TALK = {"prompts": 5, "test_prompts": 2, "replies": 4, "half": 2, "rude": 2}
 _FIXED_PARTICLE = re.compile(r"\{[so]\}(은|는|이|가|을|를|과|와|으로|로|이에요|예요|이었|였)(?![가-힣])")
 # libyaml if it is available: ten times faster, and equally safe.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -85,7 +88,7 @@ def refuse_stray_tables(folder: Traversable, relations: Collection[str]) -> None
 
 
 def read_relations(folder: Traversable) -> list[dict[str, Any]]:
-    """Read relations/*.yaml in the order of their names: for each {id, name, and five tuples of templates}."""
+    """Read relations/*.yaml in the order of their names: for each {id, name, and a tuple of templates for each field}."""
     return [_relation(path) for path in _listed(folder, ".yaml")]
 
 
@@ -121,7 +124,7 @@ def _check_template(template: str, needed: str, forbidden: str, where: str) -> N
 
 
 def read_families(folder: Traversable) -> list[dict[str, Any]]:
-    """Read talk/*.yaml in the order of their names: for each family {id, topic, prompts, test_prompts, replies, half}."""
+    """Read talk/*.yaml in the order of their names: for each family {id, topic} and a tuple of texts for each field."""
     families: list[dict[str, Any]] = []
     seen: set[str] = set()
     for path in _listed(folder, ".yaml"):

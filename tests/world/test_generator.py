@@ -14,6 +14,7 @@ from kochat.world.contents import World
 from kochat.world.dirt import TOO_LONG_CHARS
 from kochat.world.frozen_test import training_texts, trigrams
 from kochat.world.generator import TRAINING_FILES, write_sample
+from kochat.world.graded_answers import good_answers
 from kochat.world.judgement import Verdict, embedded_judge
 from kochat.world.sizes import SIZES
 
@@ -52,7 +53,12 @@ def test_an_unknown_size_is_named() -> None:
 
 def test_the_quickstart_has_the_promised_numbers(rows: dict[str, list[dict]]) -> None:
     assert [len(rows[name]) for name in (SFT, RM, PPO)] == [2400, 900, 1200]
-    assert Counter(row["kind"] for row in rows["test.jsonl"]) == {"trained": 150, "corpus_only": 27, "talk": 60}
+    assert Counter(row["kind"] for row in rows["test.jsonl"]) == {
+        "usual": 150,
+        "roundabout": 150,
+        "corpus_only": 27,
+        "talk": 100,
+    }
     clean = RowWriter(World.load(), 0, SIZES["quickstart"]).corpus()
     assert 230_000 < sum(len(row["text"]) for row in clean) < 270_000
     shares = Counter(label["file"] for label in rows["dirt.jsonl"])
@@ -72,16 +78,27 @@ def test_rows_have_the_shape_of_kochatgpt(rows: dict[str, list[dict]]) -> None:
     assert min(first.values()) > 0.28 * len(rows[RM])  # the best stands in every place alike
 
 
-def test_rankings_go_from_correct_over_evasive_to_bad() -> None:
+ORDER = {Verdict.CORRECT: 0, Verdict.UNKNOWN: 1, Verdict.WRONG: 2, Verdict.OFF_THE_POINT: 2, Verdict.MALFORMED: 3}
+
+
+def test_rankings_go_from_correct_over_unknown_to_wrong_and_off_the_point() -> None:
     verdicts: dict[int, Counter] = {place: Counter() for place in range(3)}
     for row in RowWriter(World.load(), 0, SIZES["quickstart"]).rm():
-        for place, index in enumerate(row["ranking"]):
-            verdicts[place][embedded_judge()(row["prompt"], row[f"completion_{index}"])] += 1
+        found = [embedded_judge()(row["prompt"], row[f"completion_{index}"]) for index in row["ranking"]]
+        if found[0] is not None:  # a question
+            assert [ORDER[verdict] for verdict in found] == sorted(ORDER[verdict] for verdict in found), row
+        for place, verdict in enumerate(found):
+            verdicts[place][verdict] += 1
     assert set(verdicts[0]) == {Verdict.CORRECT, None}
-    assert set(verdicts[1]) == {Verdict.ABSTAINED, None}
-    assert set(verdicts[2]) == {Verdict.WRONG, Verdict.MALFORMED, None}
-    judged = verdicts[2][Verdict.WRONG] + verdicts[2][Verdict.MALFORMED]
-    assert 0.28 < verdicts[2][Verdict.WRONG] / judged < 0.39  # wrong facts, repetition and noise in equal shares
+    assert verdicts[2][Verdict.OFF_THE_POINT] > verdicts[2][Verdict.WRONG] > 0
+    assert verdicts[2][Verdict.MALFORMED] < 0.15 * len(verdicts)
+
+
+def test_most_worst_completions_are_good_answers_to_other_prompts(rows: dict[str, list[dict]]) -> None:
+    world = World.load().part(SIZES["quickstart"].facts_per_relation)
+    good = {text for about in (*world.questions, *world.families) for text in good_answers(about)}
+    worst = [row[f"completion_{row['ranking'][2]}"] in good for row in RowWriter(world, 0, SIZES["quickstart"]).rm()]
+    assert 0.5 < statistics.mean(worst) < 0.75
 
 
 def test_length_does_not_give_the_better_answer_away() -> None:
@@ -92,7 +109,24 @@ def test_length_does_not_give_the_better_answer_away() -> None:
         for place in (1, 2):
             longer[kind, place].append(0.5 + 0.5 * ((lengths[0] > lengths[place]) - (lengths[0] < lengths[place])))
     for shares in longer.values():
-        assert 0.3 < statistics.mean(shares) < 0.7  # a repetition loop is long by nature
+        assert 0.4 < statistics.mean(shares) < 0.6
+
+
+def test_held_out_pairs_have_every_kind_and_balanced_lengths(rows: dict[str, list[dict]]) -> None:
+    prompts = {row["prompt"]: row["kind"] for row in rows["test.jsonl"]}
+    by_kind: dict[str, list[dict]] = {}
+    for pair in rows["test_pairs.jsonl"]:
+        assert set(pair) == {"id", "prompt", "better", "worse", "kind"}
+        assert prompts[pair["prompt"]] != "corpus_only"
+        by_kind.setdefault(pair["kind"], []).append(pair)
+    assert set(by_kind) == {"other_prompt", "wrong", "unknown", "unknown_wrong", "rude", "half", "noise", "length"}
+    for kind, pairs in by_kind.items():
+        assert len(pairs) >= 80, kind
+        longer = statistics.mean(len(pair["better"]) > len(pair["worse"]) for pair in pairs)
+        assert 0.4 < longer < 0.6 or kind in ("length", "noise"), (kind, longer)
+    for kind, verdict in (("wrong", Verdict.WRONG), ("unknown", Verdict.UNKNOWN), ("unknown_wrong", Verdict.WRONG)):
+        found = Counter(embedded_judge()(pair["prompt"], pair["worse"]) for pair in by_kind[kind])
+        assert found[verdict] > 0.97 * len(by_kind[kind]), (kind, found)
 
 
 @pytest.mark.slow
@@ -118,13 +152,13 @@ def test_corpus_only_facts_are_told_and_never_asked(rows: dict[str, list[dict]])
         assert all(fact.object in told for fact in question.facts)
 
 
-def test_trained_facts_of_the_test_set_are_asked_in_sft_in_other_words(rows: dict[str, list[dict]]) -> None:
+def test_usual_and_roundabout_facts_of_the_test_set_are_asked_in_sft_in_other_words(rows: dict[str, list[dict]]) -> None:
     asked = {prompt_key(row["prompt"]) for row in rows[SFT]}
     questions = {fact.id: question for question in World.load().questions for fact in question.facts}
     for row in rows["test.jsonl"]:
         if row["kind"] != "talk":
             known = not asked.isdisjoint(map(prompt_key, questions[row["fact_id"]].asked()))
-            assert known == (row["kind"] == "trained")
+            assert known == (row["kind"] in ("usual", "roundabout"))
             assert embedded_judge()(row["prompt"], row["completion"]) is Verdict.CORRECT
 
 
