@@ -24,6 +24,7 @@ ANSWERS_FILE = "answers.jsonl"  # of `predict`
 SAMPLES_FILE = "samples.jsonl"  # answers, as the run wrote them
 SCORED_FILE = "scored.jsonl"  # the same answers with a study's rewards and verdicts
 PREFERENCE_SCORES_FILE = "rm_scores.jsonl"
+PAIR_SCORES_FILE = "pair_scores.jsonl"  # of labelled pairs
 EXAMPLES = "example"
 EMBEDDED_BASE = "embedded"  # the name of the base model that kochat brings
 _VERSION = re.compile(r"version_(\d+)$")

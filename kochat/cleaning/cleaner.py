@@ -5,8 +5,9 @@ correction, the edits and the rules of one record. The remaining rows of the tes
 compares rows (:mod:`kochat.cleaning.comparison`): it drops duplicates and rows that would leak the test set or the report's fixed prompts.
 
 The output folder holds the cleaned files, `test.jsonl` (copied from the raw folder if it has one, else made from the SFT rows of the
-test split), `test_preferences.jsonl` (preference records of test prompts), `ledger.jsonl`, `summary.json`, `summary.md` and
-`manifest.json`. All files are first written to a work folder next to it (:mod:`kochat.cleaning.workspace`); the manifest is moved last.
+test split), `test_preferences.jsonl` (preference records of test prompts), `test_pairs.jsonl` (labelled pairs, copied if the raw
+folder has them), `ledger.jsonl`, `summary.json`, `summary.md` and `manifest.json`. All files are first written to a work folder next
+to it (:mod:`kochat.cleaning.workspace`); the manifest is moved last.
 Cleaning the output again gives the same files. The number of workers does not change the output.
 """
 
@@ -27,6 +28,7 @@ from kochat.data.files import (
     PROMPT_FILE,
     SFT_FILE,
     TEST_FILE,
+    TEST_PAIRS_FILE,
     TEST_PREFERENCE_FILE,
     sha256_of,
     with_compressed,
@@ -106,7 +108,7 @@ def _check_arguments(out: Path, folder: Path, settings: CleanSettings, workers: 
 
 def _digests(sources: dict[Path, type[Record]], folder: Path) -> dict[Path, str]:
     """Return the SHA-256 of every file that is read: the sources, and the raw folder's frozen test set if it has one."""
-    frozen = [folder / name for name in (TEST_FILE, TEST_PREFERENCE_FILE)]
+    frozen = [folder / name for name in (TEST_FILE, TEST_PREFERENCE_FILE, TEST_PAIRS_FILE)]
     return {path: sha256_of(path) for path in [*sources, *filter(Path.is_file, frozen)]}
 
 

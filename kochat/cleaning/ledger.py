@@ -45,6 +45,7 @@ class Report:
     files: dict[str, FileCounts] = field(default_factory=dict)
     test_rows: int = 0
     test_preferences: int = 0
+    test_pairs: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts as plain values, as `summary.json` holds them."""
@@ -61,6 +62,8 @@ class Report:
             for rule, changed, dropped in rule_counts(counts):
                 lines.append(f"| {name} | {rule} | {counts.read:,} | {changed:,} | {dropped:,} |")
         held = f"Frozen test set: {self.test_rows:,} prompts, {self.test_preferences:,} preference records."
+        if self.test_pairs:
+            held = held.removesuffix(".") + f", {self.test_pairs:,} labelled pairs."
         return "\n".join([*lines, "", held])
 
 

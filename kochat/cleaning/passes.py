@@ -19,9 +19,10 @@ from kochat.cleaning.ledger import LEDGER_FILE, SUMMARY_FILE, TABLE_FILE, FileCo
 from kochat.cleaning.settings import CleanSettings
 from kochat.cleaning.workers import Workers, useful_workers
 from kochat.cleaning.workspace import Workspace
-from kochat.data.files import MANIFEST_FILE, TEST_FILE, TEST_PREFERENCE_FILE
+from kochat.data.files import MANIFEST_FILE, TEST_FILE, TEST_PAIRS_FILE, TEST_PREFERENCE_FILE
+from kochat.data.labelled_pairs import read_pairs
 from kochat.data.manifest import manifest_of
-from kochat.data.records import AnswerRecord, BadRows, PreferenceRecord, Record, SFTRecord, read_records
+from kochat.data.records import AnswerRecord, BadRows, PairRecord, PreferenceRecord, Record, SFTRecord, read_records
 from kochat.data.row_files import iter_rows
 from kochat.errors import UserError
 from kochat.text.tokenizer_identity import tokenizer_digest
@@ -73,7 +74,8 @@ class Cleaning:
     def run(self) -> Report:
         """Write all results into the work folder; return the counts."""
         given = self._given(TEST_FILE, AnswerRecord)
-        told = self._examine_all(frozenset(prompt_key(answer.prompt) for answer in given))
+        pairs = self._given_pairs()
+        told = self._examine_all(frozenset(prompt_key(row.prompt) for row in (*given, *pairs)))
         held_out = {model: told[path.name]["held_out"] for path, model in self._inputs.sources.items()}
         if not given:
             given = [_answer(SFTRecord(**values)) for values in held_out.get(SFTRecord, [])]
@@ -81,9 +83,10 @@ class Cleaning:
         preferences = self._given(TEST_PREFERENCE_FILE, PreferenceRecord)
         preferences += [PreferenceRecord(**values) for values in held_out.get(PreferenceRecord, [])]
         preferences = list({record.texts(): record for record in preferences}.values())
-        outputs = self._write_frozen({TEST_FILE: answers, TEST_PREFERENCE_FILE: preferences})
-        report = Report(test_rows=len(answers), test_preferences=len(preferences))
-        prompts = (tuple(record.texts()[0] for record in records) for records in (answers, preferences))
+        outputs = self._write_frozen({TEST_FILE: answers, TEST_PREFERENCE_FILE: preferences, TEST_PAIRS_FILE: pairs})
+        report = Report(test_rows=len(answers), test_preferences=len(preferences), test_pairs=len(pairs))
+        tested = ([*answers, *pairs], preferences)
+        prompts = (tuple(record.prompt for record in records) for records in tested)
         report.files = self._compare_all(Comparison(self._settings, Guards(*prompts)))
         self._finish([*outputs, *(self._result(path) for path in self._inputs.sources)], report)
         return report
@@ -92,6 +95,11 @@ class Cleaning:
         """Read a file of the raw folder's own frozen test set, if it has one; no bad row is skipped here."""
         path = self._inputs.folder / name
         return list(read_records(path, model, max_bad_share=0)) if path in self._inputs.digests else []
+
+    def _given_pairs(self) -> list[PairRecord]:
+        """Read the raw folder's labelled pairs, if it has any; they are not edited, and none is dropped."""
+        path = self._inputs.folder / TEST_PAIRS_FILE
+        return read_pairs(path) if path in self._inputs.digests else []
 
     # First pass
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from kochat.cleaning.cleaner import find_sources
-from kochat.data.files import TEST_FILE
+from kochat.data.files import TEST_FILE, TEST_PAIRS_FILE
 from kochat.errors import UserError
 from kochat.storage import read_json, write_json
 
@@ -32,7 +32,7 @@ def copy_raw(raw: Path, folder: Path) -> None:
     if raw.resolve() == folder.resolve():
         return
     _claim(folder, str(raw.resolve()))
-    for path in [*sources, raw / TEST_FILE]:
+    for path in [*sources, raw / TEST_FILE, raw / TEST_PAIRS_FILE]:
         if path.is_file():
             shutil.copyfile(path, folder / path.name)
 

@@ -5,7 +5,8 @@ Masks are computed from lengths, never from ``ids != pad``: if the padding token
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+import math
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from kochat.functional import length_mask, span_mask
 
 AnyBatch = TypeVar("AnyBatch", bound="Batch")
+OTHER = 3  # the grade of another prompt's answer, after 0 best, 1 middle and 2 worst
 
 
 @dataclass
@@ -91,13 +93,17 @@ class TextBatch(Batch):
 class PreferenceBatch(Batch):
     """Records with three completions each, padded on the right. Each completion is a row: 3 records give n = 9 rows.
 
+    In evaluation a record may have a fourth row: its prompt with the best completion of another record
+    (`kochat.data.mismatched_answers`).
+
     Args:
         prompt_lengths: (n,) number of tokens in each row's prompt.
         pairs: (p, 2) row numbers, [chosen, rejected].
-        grades: (n,) 0 for a record's best completion, 1 middle, 2 worst.
+        grades: (n,) 0 for a record's best completion, 1 middle, 2 worst, `OTHER` for another prompt's answer.
         row: (n,) the index of each row's record in the batch.
         prompts: the records' prompts.
         completions: the records' three completions, best to worst.
+        others: the records' answers to another prompt, None for a record without one; empty in training.
     """
 
     prompt_lengths: Tensor
@@ -106,6 +112,7 @@ class PreferenceBatch(Batch):
     row: Tensor
     prompts: list[str]
     completions: list[list[str]]
+    others: list[str | None] = field(default_factory=list)
 
     @property
     def mask(self) -> Tensor:
@@ -114,4 +121,33 @@ class PreferenceBatch(Batch):
 
     def by_grade(self, scores: Tensor) -> Tensor:
         """Arrange the scores (n,) of the rows as (records, 3): best, middle, worst."""
-        return scores[(self.row * 3 + self.grades).argsort()].view(-1, 3)
+        return self._arranged(scores)[:, :OTHER]
+
+    def of_others(self, scores: Tensor) -> Tensor:
+        """Return the scores of the answers to another prompt, (records,); NaN for a record without one."""
+        return self._arranged(scores)[:, OTHER]
+
+    def _arranged(self, scores: Tensor) -> Tensor:
+        table = scores.new_full((len(self.ids), OTHER + 1), math.nan)
+        table[self.row, self.grades] = scores
+        return table
+
+
+@dataclass
+class LabelledPairBatch(Batch):
+    """Held-out pairs of answers, padded on the right. Rows 2i and 2i + 1 are the better and the worse answer of pair i.
+
+    Args:
+        prompts: the pairs' prompts.
+        answers: the pairs' answers, (better, worse).
+        kinds: the pairs' kinds, such as ``wrong``.
+    """
+
+    prompts: list[str]
+    answers: list[tuple[str, str]]
+    kinds: list[str]
+
+    @property
+    def mask(self) -> Tensor:
+        """Return (n, t) bool, True on real tokens."""
+        return length_mask(self.lengths, self.input_ids.shape[1])

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kochat.data.batches import Batch, PreferenceBatch, PromptBatch, TextBatch
+from kochat.data.batches import OTHER, Batch, LabelledPairBatch, PreferenceBatch, PromptBatch, TextBatch
 
 EncodedRow = dict[str, Any]
 
@@ -72,24 +72,53 @@ class BlockCollator(Collator):
 
 
 class PreferenceCollator(Collator):
-    """Collate {id, prompt, completions, prompt_ids, completion_ids (three, best first)}."""
+    """Collate {id, prompt, completions, prompt_ids, completion_ids (three, best first)}.
+
+    In evaluation a row also has {other, other_ids}: an answer to another prompt, or None.
+    """
 
     def __call__(self, rows: list[EncodedRow]) -> PreferenceBatch:
-        """Return each completion as one row, and pairs of row numbers."""
-        sequences = [[*row["prompt_ids"], *ids] for row in rows for ids in row["completion_ids"]]
+        """Return each completion as one row, then the answers to other prompts; and pairs of row numbers."""
+        places = [(index, grade) for index in range(len(rows)) for grade in range(OTHER)]
+        places += [(index, OTHER) for index, row in enumerate(rows) if row.get("other_ids") is not None]
+        sequences = [[*rows[index]["prompt_ids"], *_completion(rows[index], grade)] for index, grade in places]
         pairs = [
-            [3 * index + chosen, 3 * index + rejected] for index in range(len(rows)) for chosen, rejected in _PAIRS
+            [OTHER * index + chosen, OTHER * index + rejected]
+            for index in range(len(rows))
+            for chosen, rejected in _PAIRS
         ]
         return PreferenceBatch(
             input_ids=pad_right(sequences, self.pad_id),
             lengths=lengths_of(sequences),
             ids=[row["id"] for row in rows],
-            prompt_lengths=lengths_of([row["prompt_ids"] for row in rows]).repeat_interleave(3),
+            prompt_lengths=lengths_of([rows[index]["prompt_ids"] for index, _ in places]),
             pairs=torch.tensor(pairs, dtype=torch.long),
-            grades=torch.arange(3).repeat(len(rows)),
-            row=torch.arange(len(rows)).repeat_interleave(3),
+            grades=torch.tensor([grade for _, grade in places]),
+            row=torch.tensor([index for index, _ in places]),
             prompts=[row["prompt"] for row in rows],
             completions=[list(row["completions"]) for row in rows],
+            others=[row.get("other") for row in rows],
+        )
+
+
+def _completion(row: EncodedRow, grade: int) -> Sequence[int]:
+    """Return the token ids of one of a preference row's completions, or of its answer to another prompt."""
+    return row["other_ids"] if grade == OTHER else row["completion_ids"][grade]
+
+
+class LabelledPairCollator(Collator):
+    """Collate {id, prompt, better, worse, kind, prompt_ids, better_ids, worse_ids}."""
+
+    def __call__(self, rows: list[EncodedRow]) -> LabelledPairBatch:
+        """Return each answer as one row, the better one first."""
+        sequences = [[*row["prompt_ids"], *row[side]] for row in rows for side in ("better_ids", "worse_ids")]
+        return LabelledPairBatch(
+            input_ids=pad_right(sequences, self.pad_id),
+            lengths=lengths_of(sequences),
+            ids=[row["id"] for row in rows],
+            prompts=[row["prompt"] for row in rows],
+            answers=[(row["better"], row["worse"]) for row in rows],
+            kinds=[row["kind"] for row in rows],
         )
 
 

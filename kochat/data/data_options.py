@@ -24,7 +24,7 @@ class DataOptions(Options):
         seed: seed of the shuffle.
         limit_train: train on at most this many records, chosen by hash; null for all.
         limit_validation: validate on at most this many; null for all.
-        limit_test: test on at most this many (the fixed prompts not counted); null for all.
+        limit_test: test on at most this many (the fixed prompts not counted), and on this many labelled pairs of each kind; null for all.
         num_workers: processes that make batches; 0 makes them in the training process.
     """
 

@@ -177,11 +177,11 @@ class StageDataModule(L.LightningDataModule):
         """Return the loader of this rank's validation batches."""
         return self._split_loader("validation", shuffle=False)
 
-    def test_dataloader(self) -> DataLoader:
+    def test_dataloader(self) -> DataLoader | list[DataLoader]:
         """Return the loader of this rank's batches of the frozen test set and the fixed prompts."""
         return self._answers_loader(frozen_rows(self.data_dir, self.options.limits["test"]), shard=True)
 
-    def predict_dataloader(self) -> DataLoader:
+    def predict_dataloader(self) -> DataLoader | list[DataLoader]:
         """Return the loader of `test_dataloader`."""
         return self.test_dataloader()
 

@@ -19,6 +19,7 @@ PROMPT_FILE = "kochatgpt_3_PPO.jsonl"
 CORPUS_FILE = "corpus.jsonl"
 TEST_FILE = "test.jsonl"
 TEST_PREFERENCE_FILE = "test_preferences.jsonl"
+TEST_PAIRS_FILE = "test_pairs.jsonl"
 MANIFEST_FILE = "manifest.json"
 COMPRESSED_SUFFIXES = (".xz", ".gz")
 

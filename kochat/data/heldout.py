@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kochat.data.files import SFT_FILE, TEST_FILE, TEST_PREFERENCE_FILE
+from kochat.data.files import SFT_FILE, TEST_FILE, TEST_PAIRS_FILE, TEST_PREFERENCE_FILE
 from kochat.data.fixed_prompts import FIXED_PROMPTS
 from kochat.data.guard import Guard
+from kochat.data.labelled_pairs import read_pairs
 from kochat.data.records import AnswerRecord, PreferenceRecord, SFTRecord, read_records
 from kochat.data.splits import bucket
 from kochat.text.unicode_form import prompt_key
@@ -24,12 +25,14 @@ class TrainingFilter:
     """
 
     def __init__(self, data_dir: Path, *, raw: bool, preferences: bool = False) -> None:
-        """If `raw`, guard the test set under `data_dir`; with `preferences` also guard the held-out preference prompts."""
+        """If `raw`, guard the test set and the labelled pairs under `data_dir`; with `preferences` also the held-out preference prompts."""
         self.guards: list[Guard] = []
         if raw:
             frozen = data_dir / FROZEN_VERSION
             self.guards.append(Guard(FIXED_PROMPTS.values(), label="fixed prompt"))
             self.guards.append(Guard(record.prompt for record in read_records(frozen / TEST_FILE, AnswerRecord)))
+            if (frozen / TEST_PAIRS_FILE).exists():
+                self.guards.append(Guard(pair.prompt for pair in read_pairs(frozen / TEST_PAIRS_FILE)))
             if preferences and (frozen / TEST_PREFERENCE_FILE).exists():
                 rows = read_records(frozen / TEST_PREFERENCE_FILE, PreferenceRecord)
                 self.guards.append(Guard(record.prompt for record in rows))

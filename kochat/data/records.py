@@ -6,13 +6,14 @@ Additional keys (such as KoChatGPT's ``tokens``) are ignored. :mod:`kochat.data.
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from kochat.data.row_files import Row, RowError, iter_rows, parse
@@ -112,6 +113,38 @@ class AnswerRecord(Record):
     def texts(self) -> tuple[str, ...]:
         """Return (prompt, completion)."""
         return self.prompt, self.completion
+
+
+class PairRecord(Record):
+    """A held-out pair of answers to one prompt, and what kind of fault the worse answer has.
+
+    `kind` is one word, such as ``wrong``, because it is a part of a metric's name. In the kind ``length`` both answers are
+    equally good, and `better` is the longer one.
+    """
+
+    id: str
+    prompt: str
+    better: str
+    worse: str
+    kind: str
+
+    @field_validator("worse")
+    @classmethod
+    def _two_answers(cls, worse: str, info: ValidationInfo) -> str:
+        if worse == info.data.get("better"):
+            raise PydanticCustomError("pair", 'is the same text as "better", so there is nothing to choose')
+        return worse
+
+    @field_validator("kind")
+    @classmethod
+    def _one_word(cls, kind: str) -> str:
+        if not re.fullmatch(r"[\w-]+", kind):
+            raise PydanticCustomError("kind", "must be one word of letters, digits, _ and -, like other_prompt")
+        return kind
+
+    def texts(self) -> tuple[str, ...]:
+        """Return (prompt, better, worse)."""
+        return self.prompt, self.better, self.worse
 
 
 RecordT = TypeVar("RecordT", bound=Record)

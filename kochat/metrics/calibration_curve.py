@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import norm
 
-from kochat.metrics.intervals import LEVEL
+from kochat.metrics.intervals import wilson_bounds
 from kochat.metrics.pairs import pair_credits, pair_margins
 
 NUM_BINS = 5  # of width 0.1 between 0.5 and 1: the usual ten bins over 0 to 1, folded at their middle
@@ -39,11 +38,7 @@ class CalibrationBin:
         Pairs of one record are not independent, so the number of records is the safe count. For a bin of three right
         pairs a bootstrap would give the interval (1, 1); Wilson (1927) gives (0.44, 1).
         """
-        # scipy.stats.binomtest has Wilson's interval too, but needs a whole number of hits; share * records is not whole.
-        n, share, z = self.n_records, self.observed, norm.ppf((1 + LEVEL) / 2)
-        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-        reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-        return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
+        return wilson_bounds(self.observed, self.n_records)
 
 
 @dataclass(frozen=True)

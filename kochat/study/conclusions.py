@@ -14,10 +14,11 @@ _FACTS = ("accuracy", "hallucination")
 
 
 def make_findings(view: StudyView, reports: Sequence[StageReport]) -> list[Finding]:
-    """Return (heading, sentences) for the data, each other factor of each stage, and the chains; no sentence is repeated."""
+    """Return (heading, sentences) for the data, each stage, each other factor of it, and the chains; no sentence is repeated."""
     texts = view.texts
     found: list[Finding] = [(texts("finding.data"), _about_data(view))]
     for report in reports:
+        found.append((report.view.word, list(report.offers("findings", _nothing)(report.view))))
         for contrast in view.varied(stage=report.view.stage.name):
             if contrast.entry.vary != DATA:
                 found.append((_heading(view, report, contrast), _about_factor(view, report, contrast)))
@@ -25,6 +26,10 @@ def make_findings(view: StudyView, reports: Sequence[StageReport]) -> list[Findi
     said: set[str] = set()
     unique = [(heading, [s for s in sentences if s and not (s in said or said.add(s))]) for heading, sentences in found]  # type: ignore[func-returns-value]
     return [(heading, sentences) for heading, sentences in unique if sentences]
+
+
+def _nothing(view: object) -> list[str]:
+    return []
 
 
 def contrast_title(view: StudyView, contrast: Contrast) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from kochat.metrics.reward_reliability import SCALARS
 from kochat.metrics.text_overlap import text_metrics
+from kochat.stages.reward_model.reward_evaluation import OWN_PROMPT
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 CONTRACT = [
@@ -35,8 +36,7 @@ CONTRACT = [
 def test_every_metric_is_defined():
     defined = set(re.findall(r"`(\w+/\w+)`", DOCS.read_text(encoding="utf-8")))
     scored = [f"test/{name}" for name in text_metrics()] + [f"val/{name}" for name in text_metrics(legacy=False)]
-    judged = [f"rm/{name}" for name in SCALARS]
-    tested = [
-        f"rm/test_{name}" for name in (*SCALARS, "accuracy", "margin", "score_best", "score_middle", "score_worst")
-    ]
+    judged = [f"rm/{name}" for name in (*SCALARS, OWN_PROMPT)]
+    means = ("accuracy", "margin", "score_best", "score_middle", "score_worst")
+    tested = [f"rm/test_{name}" for name in (*SCALARS, *means, OWN_PROMPT)]
     assert sorted({*CONTRACT, *scored, *judged, *tested} - defined) == []

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
-from kochat.data.batches import PreferenceBatch, TextBatch
+from kochat.data.batches import LabelledPairBatch, PreferenceBatch, TextBatch
 from kochat.engine.inputs import base_name
 from kochat.engine.optimizers import scheduled_adamw
 from kochat.engine.ranks import count_share
@@ -25,9 +25,9 @@ from kochat.nn.rows import last_scores
 from kochat.nn.unpadded import rows_of
 from kochat.rewards.centring import Centring
 from kochat.stages.reward_model import STAGE
-from kochat.stages.reward_model.data import DEMONSTRATION_SET
+from kochat.stages.reward_model.data import DEMONSTRATION_SET, LABELLED_PAIRS
 from kochat.stages.reward_model.options import RewardOptions
-from kochat.stages.reward_model.scored_batch import ScoredBatch
+from kochat.stages.reward_model.scored_batch import ScoredBatch, ScoredPairs
 
 
 class RewardModule(StageModule):
@@ -65,7 +65,7 @@ class RewardModule(StageModule):
         base = self.inputs.folder("model.base", self.options.base)
         self.adopt(new_role("reward_model", base, self.options.lora, value=True))
 
-    def scores(self, batch: PreferenceBatch | TextBatch) -> torch.Tensor:
+    def scores(self, batch: PreferenceBatch | TextBatch | LabelledPairBatch) -> torch.Tensor:
         """Return the raw score of each row, (n,) float32."""
         return last_scores(self.role("reward_model"), rows_of(batch.input_ids, batch.mask, unpad=self.options.unpad))
 
@@ -131,13 +131,20 @@ class RewardModule(StageModule):
         """Whether `centring` belongs to the current weights: ``max_steps`` may end a run some steps after the last validation."""
         return self._validated_step == self.trainer.global_step
 
-    def test_step(self, batch: Any, batch_idx: int) -> Any:
-        """Score a `PreferenceBatch` of held-out records; `PreferenceScores` writes the returned `ScoredBatch`."""
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Score a `PreferenceBatch` of held-out records as a `ScoredBatch`, or a `LabelledPairBatch` as `ScoredPairs`.
+
+        `PreferenceScores` writes them.
+        """
+        if dataloader_idx == LABELLED_PAIRS:
+            return ScoredPairs(batch.ids, batch.prompts, batch.answers, batch.kinds, self.scores(batch).view(-1, 2))
         return self._scored(batch)
 
     def _scored(self, batch: Any) -> ScoredBatch:
-        """Return a preference batch's records with their scores, best to worst."""
-        return ScoredBatch(batch.ids, batch.prompts, batch.completions, batch.by_grade(self.scores(batch)))
+        """Return a preference batch's records with their scores, best to worst, and those of answers to other prompts."""
+        scores = self.scores(batch)
+        ranked, others = batch.by_grade(scores), batch.of_others(scores)
+        return ScoredBatch(batch.ids, batch.prompts, batch.completions, ranked, batch.others, others)
 
     def _log_held_out(self, name: str, value: torch.Tensor, **options: Any) -> None:
         self.log(f"rm/{name}", value, sync_dist=True, add_dataloader_idx=False, **options)

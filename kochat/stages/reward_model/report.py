@@ -8,16 +8,17 @@ from kochat.report.document import Paragraph, Section
 from kochat.report.section_parts import chapter, figure, missing, note, part
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StageView
-from kochat.stages.reward_model import reward_figures, reward_tables
+from kochat.stages.reward_model import pair_kinds, reward_figures, reward_tables
 from kochat.stages.reward_model.reward_records import RewardRecord, make_reward_records
 
 DEFINED = (
-    "margin", "effect", "pair_accuracy", "calibration_error", "overconfidence", "length_correlation", "shorter_better",
+    "margin", "effect", "pair_accuracy", "own_prompt", "calibration_error", "overconfidence", "length_correlation",
+    "shorter_better",
 )  # fmt: skip
 
 
 def sections(view: StageView) -> list[Section]:
-    """Return the chapter and its section on how far the scores can be trusted."""
+    """Return the chapter and its sections on kinds of pairs and on how far the scores can be trusted."""
     study, texts, runs = view.study, view.texts, view.runs
     if not runs:
         return [chapter(view, [missing(texts)])]
@@ -32,7 +33,23 @@ def sections(view: StageView) -> list[Section]:
         note(texts, "rm.scale"),
         figure(texts, "rm_scores", reward_figures.score_distributions(view, "rm_scores")),
     ]
-    return [chapter(view, blocks), *_trust(view, records)]
+    return [chapter(view, blocks), *_kinds(view, records), *_trust(view, records)]
+
+
+def _kinds(view: StageView, records: dict[str, RewardRecord]) -> list[Section]:
+    """Return the section on kinds of pairs; none if the runs scored no such pair, as before kochat measured them."""
+    texts, accuracies = view.texts, pair_kinds.pair_accuracies(view.runs, records)
+    table = pair_kinds.kinds_table(view, accuracies)
+    if table is None:
+        return []
+    blocks = [
+        Paragraph(texts("rm.kinds")),
+        *(Paragraph(said) for said in pair_kinds.prompt_findings(view, records)),
+        table,
+        note(texts, "rm.kinds_interval"),
+        figure(texts, "rm_kinds", pair_kinds.kind_bars(view, "rm_kinds", accuracies)),
+    ]
+    return part(view, "rm_kinds", "section.rm_kinds", blocks)
 
 
 def _trust(view: StageView, records: dict[str, RewardRecord]) -> list[Section]:
@@ -50,6 +67,11 @@ def _trust(view: StageView, records: dict[str, RewardRecord]) -> list[Section]:
         *(Paragraph(said, note=True) for said in reward_tables.length_notes(view, records)),
     ]
     return part(view, "rm_trust", "section.rm_trust", blocks)
+
+
+def findings(view: StageView) -> list[str]:
+    """Return a sentence for each reward model that hardly reads the prompt."""
+    return pair_kinds.prompt_findings(view, make_reward_records(view.runs))
 
 
 def vary_findings(view: StageView, contrast: Contrast) -> list[str]:

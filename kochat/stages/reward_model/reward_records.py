@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, Field, FiniteFloat, field_validator
 
+from kochat.metrics.choices import choice_accuracy
 from kochat.metrics.intervals import Interval
 from kochat.metrics.length_effects import answer_length
 from kochat.metrics.pair_accuracy import GRADES
@@ -22,12 +23,16 @@ from kochat.runs import DONE_FILE, EXPORT_DIR, EXPORT_INFO_FILE, PREFERENCE_SCOR
 
 
 class RankedScores(BaseModel):
-    """A reward model's scores of one record's three completions, best to worst; the texts may be absent."""
+    """A reward model's scores of one record's three completions, best to worst; the texts may be absent.
+
+    `other_score` is the score of an answer to another prompt; None if the record has none.
+    """
 
     id: str
     prompt: str = ""
     completions: list[str] = Field(default_factory=list)
     scores: list[FiniteFloat] = Field(min_length=3, max_length=3)
+    other_score: FiniteFloat | None = None
 
     @field_validator("completions")
     @classmethod
@@ -57,6 +62,9 @@ class RewardRecord:
     accuracy: Interval  # share of pairs in the right order; the interval resamples records
     accuracy_by_id: Mapping[str, float]
     quality: RewardQuality
+    own_prompt: (
+        Interval | None
+    )  # how often the best answer scores above an answer to another prompt; None if not scored
 
     @property
     def n_pairs(self) -> int:
@@ -114,4 +122,11 @@ def reward_record(ranked: Sequence[RankedScores], centring: Centring | None = No
         accuracy=quality.accuracy,
         accuracy_by_id={row.id: share for row, share in zip(ranked, right, strict=True)},
         quality=quality,
+        own_prompt=own_prompt_interval(ranked),
     )
+
+
+def own_prompt_interval(ranked: Sequence[RankedScores]) -> Interval | None:
+    """Return how often the best answer scores above an answer to another prompt, with its Wilson interval; None if never scored."""
+    compared = [(row.scores[0], row.other_score, row.prompt or row.id) for row in ranked if row.other_score is not None]
+    return choice_accuracy(*zip(*compared, strict=True)) if compared else None

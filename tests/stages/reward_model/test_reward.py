@@ -9,12 +9,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from kochat.data.batches import PreferenceBatch, TextBatch
+from kochat.data.collators import LabelledPairCollator, PreferenceCollator
 from kochat.nn.adapters import LoraSettings
 from kochat.nn.role_loading import HostPool
 from kochat.nn.rows import PaddedRows, last_scores
 from kochat.rewards.centring import Centring
+from kochat.stages.reward_model.data import LABELLED_PAIRS
 from kochat.stages.reward_model.module import RewardModule
-from tests.stages.harness import BatchData, preference_batch, trainer
+from tests.stages.harness import BatchData, preference_batch, text_batch, trainer
 
 ROWS = [
     ("안녕하세요", ["반갑습니다! 무엇을 도와드릴까요?", "네.", "hello hello"]),
@@ -191,6 +193,47 @@ def test_it_learns_to_rank(tmp_path, base, tokenizer):
     assert run.callback_metrics["rm/train_loss"] < 0.1
     assert run.callback_metrics["rm/accuracy"] >= 5 / 6
     assert run.callback_metrics["rm/margin"] > 1
+
+
+def test_an_answer_to_another_prompt_counts_in_no_other_figure(tmp_path, base):
+    """Loss, accuracy and the statistics for centring are those of the three completions alone."""
+    _, plain = fixed(tmp_path, base, GIVEN)
+    rm = FixedScores(base=str(base), lora=LoraSettings(2))
+    rm.given = tuple((*row, 50.0) for row in GIVEN)
+    batches = []
+    for index in range(2):
+        row = {"id": str(index), "prompt": "?", "prompt_ids": [1], "completions": ["a", "b", "c"]}
+        row |= {"completion_ids": [[2], [3], [4]], "other": "d", "other_ids": [5]}
+        batches.append(PreferenceCollator(0)([row]))
+    run = trainer(tmp_path)
+    run.validate(rm, DataLoader(batches, batch_size=None), verbose=False)
+    assert {name: value.item() for name, value in run.callback_metrics.items()} == pytest.approx(plain)
+    scored = rm.test_step(batches[0], 0)
+    assert (scored.others, scored.other_scores.tolist()) == (["d"], [50.0])
+
+
+def encoded(tokenizer, text):
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def test_pairs_and_answers_to_other_prompts_are_scored_after_the_prompt(tmp_path, base, tokenizer):
+    """As rows of their own, without padding and without the records' other answers."""
+    rm = attached(tmp_path, base)
+    (prompt, (best, *_)), (_, (other, *_)) = ROWS
+    alone = rm.scores(text_batch(tokenizer, [(prompt, best), (prompt, other)]))
+    ids = {
+        name: [*encoded(tokenizer, text), tokenizer.eos_token_id] for name, text in (("best", best), ("other", other))
+    }
+    pair = {"id": "p", "prompt": prompt, "prompt_ids": encoded(tokenizer, prompt), "kind": "other_prompt"}
+    pair |= {"better": best, "worse": other, "better_ids": ids["best"], "worse_ids": ids["other"]}
+    result = rm.test_step(LabelledPairCollator(tokenizer.pad_token_id)([pair]), 0, LABELLED_PAIRS)
+    torch.testing.assert_close(result.scores[0], alone, atol=1e-5, rtol=0)
+    assert (result.answers, result.kinds) == ([(best, other)], ["other_prompt"])
+    row = pair | {"completions": [best, best, best], "completion_ids": [ids["best"]] * 3}
+    record = rm.test_step(
+        PreferenceCollator(tokenizer.pad_token_id)([row | {"other": other, "other_ids": ids["other"]}]), 0
+    )
+    torch.testing.assert_close(record.other_scores, alone[1:], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("rank", [0, 8])
