@@ -41,7 +41,8 @@ class PPOModule(PPOHooks):
 
     def training_step(self, batch: PromptBatch, batch_idx: int) -> None:
         """Sample answers to a batch of prompts, and update policy and critic on them."""
-        if not self._prepared:
+        first = not self._prepared  # of this process: also where the run was resumed
+        if first:
             self.prepare(batch)
         rollout = self.rollout(batch, self.sampler)
         if self.schedule.rollouts == 0:
@@ -50,6 +51,8 @@ class PPOModule(PPOHooks):
         statistics = self.update(rollout, targets)
         self.tokens_read += rollout.sequence_mask.sum()
         self.log_rollout(rollout, targets, statistics)
+        if first:
+            self.log(UNIT_METRIC, self.reward_unit)
         if self.schedule.trains_policy:
             self.adapt_kl_weight(targets)
         self.schedule.end_rollout(self.trainer)
@@ -60,7 +63,6 @@ class PPOModule(PPOHooks):
         self.schedule.begin(self.trainer, len(batch.ids))
         self.reward_unit = self.reward_unit or reward_unit(self)  # a resumed run has it already
         self.roles = self.roles.in_unit(self.reward_unit)
-        self.log(UNIT_METRIC, self.reward_unit)
         if self.schedule.rollouts == 0:
             log_start(self)
         self._prepared, self._without_gradient = True, ["policy", "critic"]

@@ -220,7 +220,7 @@ def test_the_length_penalty_is_charged_by_the_token(tmp_path, models, tokenizer)
 
 
 def test_the_reward_is_logged_raw_and_centred(tmp_path, models, tokenizer):
-    _, run = fitted(tmp_path, models, tokenizer, 1)
+    _, run = fitted(tmp_path, models, tokenizer, 1, reward_unit="held_out")
     raw, centred = run.callback_metrics["ppo/raw_score"], run.callback_metrics["ppo/centred_score"]
     torch.testing.assert_close(centred, (raw - 0.25) / 2.0)  # write_stage's mean and spread
 
