@@ -17,10 +17,9 @@ from kochat.nn.roles import Role
 from kochat.nn.tokenizers import load_tokenizer
 from kochat.rewards.reward_models import RewardModel, export_centring, load_reward_model
 from kochat.runs import DONE_FILE, read_done
+from kochat.stages.ppo import UNIT_METRIC
 from kochat.stages.ppo.options import PPOOptions
 from kochat.text.tokenizer_identity import tokenizer_digest
-
-UNIT_METRIC = "ppo/reward_unit"
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from kochat.engine.answering import AnsweredBatch
 from kochat.engine.ranks import count_share, masked_moments, sum_over_ranks
 from kochat.nn.decoding import Generation
 from kochat.nn.unpadded import rows_of
+from kochat.stages.ppo import UNIT_METRIC
 from kochat.stages.ppo.critic_fit import refit_critic
 from kochat.stages.ppo.metrics import Loss, Statistics, UpdateStatistics, rollout_metrics, summed
-from kochat.stages.ppo.models import UNIT_METRIC
 from kochat.stages.ppo.policy_evaluation import finish_test, log_start, sampled_rows, validation_figures
 from kochat.stages.ppo.ppo_hooks import PPOHooks
 from kochat.stages.ppo.reward_unit import reward_unit
@@ -52,7 +52,7 @@ class PPOModule(PPOHooks):
         self.tokens_read += rollout.sequence_mask.sum()
         self.log_rollout(rollout, targets, statistics)
         if first:
-            self.log(UNIT_METRIC, self.reward_unit)
+            self.log(UNIT_METRIC, self.roles.unit)
         if self.schedule.trains_policy:
             self.adapt_kl_weight(targets)
         self.schedule.end_rollout(self.trainer)

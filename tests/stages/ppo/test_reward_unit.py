@@ -10,6 +10,7 @@ from kochat.errors import RunError, UserError
 from kochat.nn.decoding import GenerationSettings, generate
 from kochat.rewards.centring import Centring
 from kochat.stages.ppo import reward_unit as unit_module
+from kochat.stages.ppo.module import PPOModule
 from kochat.stages.ppo.reward_unit import measured_unit
 from tests.stages.harness import BatchData, prompt_batch, trainer
 from tests.stages.ppo.test_ppo import loaded, module
@@ -88,11 +89,12 @@ def test_each_kind_of_unit(tmp_path, base, tokenizer):
 def test_the_unit_is_the_same_in_every_run_and_is_restored(tmp_path, base, tokenizer, monkeypatch):
     """Another seed of the run changes nothing; a resumed run takes the checkpoint's and measures nothing."""
     run, first = units(tmp_path, module(tmp_path, base, tokenizer), tokenizer)
-    _, second = units(tmp_path, module(tmp_path, base, tokenizer), tokenizer, seed=5)
+    models = {name: str(tmp_path / folder) for name, folder in (("policy", "sft"), ("reward_model", "rm"))}
+    _, second = units(tmp_path, PPOModule(**models, max_new_tokens=8), tokenizer, seed=5)
     assert first == second
     run.save_checkpoint(tmp_path / "last.ckpt")
     monkeypatch.setattr(unit_module, "measured_unit", lambda *args, **options: pytest.fail("measured again"))
-    resumed = module(tmp_path, base, tokenizer)
+    resumed = PPOModule(**models, max_new_tokens=8, critic_warmup=0)
     again = trainer(tmp_path, max_epochs=2)
     again.fit(
         resumed, datamodule=BatchData([prompt_batch(tokenizer)]), ckpt_path=tmp_path / "last.ckpt", weights_only=True
