@@ -91,7 +91,7 @@ def last_epoch(folder):
     """Return the highest epoch in a training metric's row (the test's rows count one more)."""
     with (folder / "metrics.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    trained = [key for key in rows[0] if "/" in key and not key.startswith(("test/", "rm/test_"))]
+    trained = [key for key in rows[0] if "/" in key and not key.startswith(("test/", "rm/test_", "ppo/test_"))]
     return max(int(row["epoch"]) for row in rows if any(row[key] for key in trained))
 
 

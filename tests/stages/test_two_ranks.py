@@ -92,6 +92,7 @@ def build(stage, folder, base, tokenizer):
             max_new_tokens=8,
             ppo_epochs=1,
             gradient_accumulation=2,
+            reward_unit="held_out",
         )
         module.everything = prompt_batch(tokenizer)
         return module
@@ -117,7 +118,13 @@ class UnevenPPO(PPOModule):
 def test_ranks_end_an_update_together(tmp_path, base, tokenizer, target_kl, steps):
     """Their mean is 1.5 nats: over 1.5 * 0.99 both end at the first minibatch, under 1.5 * 1.01 neither ends."""
     sft, rm = (write_stage(tmp_path / str(value), base, tokenizer, 4, value) for value in (False, True))
-    shape = {"max_new_tokens": 4, "ppo_epochs": 2, "minibatch_size": 1, "target_kl": target_kl}
+    shape = {
+        "max_new_tokens": 4,
+        "ppo_epochs": 2,
+        "minibatch_size": 1,
+        "target_kl": target_kl,
+        "reward_unit": "held_out",
+    }
     module = UnevenPPO(policy=str(sft), reward_model=str(rm), **shape)
     module.target = str(tmp_path / "steps")
     data = Sharded(PromptBatch(tokenizer), [prompt for prompt, _ in PAIRS])

@@ -109,9 +109,9 @@ def sampled_rows(module: PPOModule, batch: PromptBatch, number: int) -> list[Row
 def finish_test(module: PPOModule, rows: list[Row]) -> None:
     """Write the rows of all ranks as ``ppo_samples.jsonl``, and log the means over their answers; every rank must call this."""
     rows = gather_rows(rows)
-    write_rows(module.trainer, rows, PPO_SAMPLES_FILE)
-    if not rows:
+    if not rows:  # only the policy is loaded
         return
+    write_rows(module.trainer, rows, PPO_SAMPLES_FILE)
     rewards, kl = (torch.tensor([row[name] for row in rows]) for name in ("rewards", "kl"))
     figures = {"test_reward": rewards, "test_kl_sequence": kl, "test_objective": rewards - module.kl_weight * kl}
     log_figures(module, "ppo/", {name: float(values.mean()) for name, values in figures.items()})
