@@ -33,7 +33,7 @@ _LEFT_OUT = dict.fromkeys(  # settings that users may look for -> why they do no
     ("top_k", "top_p", "repetition_penalty"),
     "kochat samples from the whole distribution, because PPO compares its log-probabilities; leave it out",
 )
-_RENAMED = {"packing": "unpad"}  # settings of earlier versions -> their names now
+_RENAMED = {"packing": "unpad", "scale_reward": "reward_unit"}  # settings of earlier versions -> their names now
 _NOT_ACCEPTED = re.compile(r"Option '(\w+)' is not accepted")
 _UNKNOWN_OPTION = re.compile(r"Subcommand '\w+' does not accept option '([\w.]+)'")
 

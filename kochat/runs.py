@@ -23,6 +23,7 @@ METRICS_FILE = "metrics.csv"
 ANSWERS_FILE = "answers.jsonl"  # of `predict`
 SAMPLES_FILE = "samples.jsonl"  # answers, as the run wrote them
 SCORED_FILE = "scored.jsonl"  # the same answers with a study's rewards and verdicts
+PPO_SAMPLES_FILE = "ppo_samples.jsonl"  # sampled answers to the test prompts, with rewards and KL
 PREFERENCE_SCORES_FILE = "rm_scores.jsonl"
 PAIR_SCORES_FILE = "pair_scores.jsonl"  # of labelled pairs
 EXAMPLES = "example"

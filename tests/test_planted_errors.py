@@ -14,13 +14,18 @@ from torch import nn
 from kochat.errors import UserError
 from kochat.functional import length_mask
 from kochat.nn import layouts
+from tests.data import test_collators as samplers
 from tests.engine import test_token_means as accumulation
 from tests.functional import test_advantages as advantages
 from tests.functional import test_masking as masking
 from tests.nn import test_adapters as lora
 from tests.nn import test_roles as roles
 from tests.stages.ppo import test_checks as checks
+from tests.stages.ppo import test_critic_fit as critic_fit
+from tests.stages.ppo import test_policy_evaluation as evaluation
 from tests.stages.ppo import test_ppo as ppo
+from tests.stages.ppo import test_ppo_control as control
+from tests.stages.ppo import test_reward_unit as unit
 from tests.stages.ppo import test_rollout as collect
 from tests.stages.reward_model import test_reward as reward
 from tests.stages.sft import test_sft as sft
@@ -314,7 +319,7 @@ def test_unpadded_rows_that_are_other_rows(tmp_path, tokenizer, monkeypatch, err
 
 def test_the_policys_gradient_in_the_critic(tmp_path, base, tokenizer, monkeypatch):
     """A critic on the policy's own adapter."""
-    from kochat.stages.ppo import module as room
+    from kochat.stages.ppo import models as room
 
     load = room.load_roles
 
@@ -344,5 +349,81 @@ def test_an_optimizer_of_all_roles(tmp_path, base, tokenizer, monkeypatch):
         return torch.optim.AdamW(groups, lr=1e-2, weight_decay=0.1)
 
     monkeypatch.setattr(PPOModule, "configure_optimizers", everything)
-    monkeypatch.setattr(PPOModule, "lr_schedulers", lambda self: torch.optim.SGD([torch.zeros(1)], lr=0.0))
     turns_red(ppo.test_only_policy_and_critic_change, tmp_path, base, tokenizer, 8, 16)
+
+
+def test_a_unit_with_the_differences_between_prompts_in_it(tmp_path, base, tokenizer, monkeypatch):
+    """The spread of all answers: what no policy can change would be most of it."""
+    monkeypatch.setattr("kochat.stages.ppo.reward_unit.within_group_std", torch.std)
+    turns_red(unit.test_the_unit_has_no_differences_between_prompts_in_it, tmp_path, base, tokenizer, by=AssertionError)
+
+
+def test_a_unit_that_is_measured_again_on_resume(tmp_path, base, tokenizer, monkeypatch):
+    """The policy has moved by then, or other prompts were drawn: the scale of the reward would jump."""
+    from kochat.stages.ppo.module import PPOModule
+
+    load = PPOModule.on_load_checkpoint
+    monkeypatch.setattr(PPOModule, "on_load_checkpoint", lambda self, saved: load(self, {**saved, "reward_unit": None}))
+    turns_red(
+        unit.test_the_unit_is_the_same_in_every_run_and_is_restored,
+        tmp_path,
+        base,
+        tokenizer,
+        monkeypatch,
+        by=pytest.fail.Exception,
+    )
+
+
+def test_one_norm_for_policy_and_critic(tmp_path_factory, tmp_path, base, tokenizer, monkeypatch):
+    """A large value loss takes the policy's step away."""
+    from kochat.stages.ppo.module import PPOModule
+
+    def joint(self, optimizer):
+        norm = torch.nn.utils.clip_grad_norm_(self.trainable_parameters(), self.options.max_grad_norm)
+        for name in ("policy", "critic"):
+            self.log(f"ppo/{name}_grad_norm", norm)
+
+    monkeypatch.setattr(PPOModule, "on_before_optimizer_step", joint)
+    models = control.models.__wrapped__(tmp_path_factory, base, tokenizer)
+    turns_red(control.test_the_gradients_norms_are_clipped_apart, tmp_path, models, tokenizer)
+
+
+@pytest.mark.parametrize("error", ["policy trained", "gradient of zero"])
+def test_a_policy_that_moves_while_the_critic_warms_up(tmp_path_factory, tmp_path, base, tokenizer, monkeypatch, error):
+    """Both trained as ever; or the policy stepped with gradients of zero, which fills AdamW's state."""
+    from kochat.stages.ppo.module import PPOModule
+
+    if error == "policy trained":
+        monkeypatch.setattr("kochat.stages.ppo.schedule.RunSchedule.trains_policy", property(lambda self: True))
+    else:
+
+        def stepped_with_zeros(self, optimizer):
+            for parameter in self.trained_parameters("policy"):
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+
+        monkeypatch.setattr(PPOModule, "on_before_optimizer_step", stepped_with_zeros)
+    models = control.models.__wrapped__(tmp_path_factory, base, tokenizer)
+    turns_red(control.test_the_policy_stays_while_the_critic_warms_up, tmp_path, models, tokenizer)
+
+
+def test_a_critic_that_keeps_the_reward_models_head(tmp_path, base, tokenizer, monkeypatch):
+    """Its scores were only ever read at EOS."""
+    monkeypatch.setattr("kochat.stages.ppo.critic_fit.fit_head", lambda *args: None)
+    turns_red(critic_fit.test_the_first_values_are_near_the_returns, tmp_path, base, tokenizer)
+
+
+def test_an_objective_with_the_kl_of_a_token(tmp_path, base, tokenizer, monkeypatch):
+    """The mean over the answer's tokens in place of their sum, as in KoChatGPT."""
+    monkeypatch.setattr(
+        "kochat.stages.ppo.policy_evaluation.objective", lambda rewards, kl, weight: rewards - weight * kl.mean(1)
+    )
+    turns_red(evaluation.test_validation_figures_are_those_of_sampled_and_greedy_answers, tmp_path, base, tokenizer)
+
+
+def test_rollouts_of_prompts_of_one_length(monkeypatch):
+    """The length buckets of the other stages."""
+    monkeypatch.setattr(
+        samplers.LengthBucketSampler, "pool_batches", property(lambda self: 50, lambda self, _: None), raising=False
+    )
+    turns_red(samplers.test_pools_of_one_batch_are_a_uniform_draw_of_rows)

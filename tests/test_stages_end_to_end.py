@@ -91,7 +91,7 @@ def last_epoch(folder):
     """Return the highest epoch in a training metric's row (the test's rows count one more)."""
     with (folder / "metrics.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    trained = [key for key in rows[0] if "/" in key and not key.startswith(("test/", "rm/test_"))]
+    trained = [key for key in rows[0] if "/" in key and not key.startswith(("test/", "rm/test_", "ppo/test_"))]
     return max(int(row["epoch"]) for row in rows if any(row[key] for key in trained))
 
 
@@ -200,6 +200,34 @@ def test_validate_loads_the_trained_weights(work, finished, name):
     assert float(row[key]) == pytest.approx(done(finished[name])["metrics"][key], rel=1e-3, abs=1e-5)
 
 
+def test_ppo_samples_answers_to_the_test_prompts(work, finished, tmp_path):
+    """After the fit, and by `test` alone with the unit of the run; without the reward model only greedy answers are written."""
+    folder = finished["ppo_kl01"]
+    sampled = lines(folder / "ppo_samples.jsonl")
+    assert [row["id"] for row in sampled] == [row["id"] for row in lines(folder / "samples.jsonl")]
+    assert {len(row[name]) for row in sampled for name in ("answers", "rewards", "raw_scores", "kl")} == {4}
+    metrics = done(folder)["metrics"]
+    assert {"ppo/reward_unit", "ppo/test_reward", "ppo/test_kl_sequence", "ppo/test_objective"} <= metrics.keys()
+    assert main(arguments(work, "ppo_kl01", command="test")) == 0
+    again = lines(work / "logs" / "ppo_kl01" / "test_0" / "ppo_samples.jsonl")
+    for row, other in zip(sampled, again, strict=True):
+        assert row["answers"] == other["answers"]
+        assert row["rewards"] == pytest.approx(other["rewards"], abs=1e-4)
+    shutil.copytree(work / "logs", tmp_path / "logs")
+    shutil.rmtree(tmp_path / "logs" / "rm_lora16")
+    with pytest.warns(
+        UserWarning, match=r"the figures of sampled answers are left out: model\.reward_model: no finished"
+    ):
+        assert main(arguments(work, "ppo_kl01", command="test", logs=tmp_path / "logs")) == 0
+    assert not (tmp_path / "logs" / "ppo_kl01" / "test_1" / "ppo_samples.jsonl").exists()
+    assert (tmp_path / "logs" / "ppo_kl01" / "test_1" / "samples.jsonl").exists()
+
+
+def test_a_removed_option_names_the_new_one(work, capsys):
+    assert main(arguments(work, "ppo_kl01", "--model.init_args.scale_reward", "false")) != 0
+    assert "it is called 'reward_unit' now" in capsys.readouterr().err
+
+
 def test_predict_writes_its_answers(work, finished):
     assert main(arguments(work, "sft_lora16", command="predict")) == 0
     answers = lines(work / "logs" / "sft_lora16" / "predict_0" / "answers.jsonl")
@@ -299,7 +327,7 @@ def test_bf16_mixed(work, finished, name):
     folder = run(work, name, "--trainer.precision", "bf16-mixed", logs=logs)
     metrics = done(folder)["metrics"]
     assert metrics.keys() == done(finished[name])["metrics"].keys()
-    keys = [key for key in metrics if key.endswith("train_loss") or key in ("ppo/entropy", "ppo/grad_norm")]
+    keys = [key for key in metrics if key.endswith("train_loss") or key == "ppo/entropy"]
     assert keys
     for key in keys:
         assert metrics[key] == pytest.approx(done(finished[name])["metrics"][key], rel=0.05)

@@ -93,6 +93,9 @@ def main() -> None:
         critic_learning_rate=settings.LEARNING_RATE,
         temperature=1.0,
         max_new_tokens=run.response_tokens,
+        reward_unit="held_out",  # nothing is sampled to measure it
+        warmup=0.0,
+        critic_warmup=0,
         missing_eos_penalty=settings.MISSING_EOS_PENALTY,
         **run.options,
     )

@@ -21,7 +21,7 @@ from kochat.data.fixed_prompts import FIXED_PROMPTS
 from kochat.data.heldout import FROZEN_VERSION, TrainingFilter, frozen_rows, validation_rows
 from kochat.data.manifest import verify
 from kochat.data.row_lengths import RowLengths
-from kochat.data.samplers import LengthBucketSampler
+from kochat.data.samplers import POOL_BATCHES, LengthBucketSampler
 from kochat.errors import UserError
 from kochat.text.tokenizer_identity import tokenizer_digest
 
@@ -47,6 +47,7 @@ class StageDataModule(L.LightningDataModule):
     file_name: ClassVar[str] = ""
     features: ClassVar[Features]
     collator: ClassVar[type[Collator]]
+    pool_batches: ClassVar[int] = POOL_BATCHES  # of the training batches; see `LengthBucketSampler`
 
     def __init__(self, options: DataOptions) -> None:
         super().__init__()
@@ -226,6 +227,7 @@ class StageDataModule(L.LightningDataModule):
             self.options.batch_size if shuffle else self.options.eval_batch_size,
             self.options.seed,
             shuffle=shuffle,
+            pool_batches=self.pool_batches,
             num_replicas=trainer.world_size if trainer else 1,
             rank=trainer.global_rank if trainer else 0,
         )

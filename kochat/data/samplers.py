@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.utils.data import DistributedSampler
 
-_POOL_BATCHES = 50  # rows are sorted by length within pools of this many batches: little padding, but still shuffled
+POOL_BATCHES = 50  # little padding, but still shuffled
 
 
 class LengthBucketSampler(DistributedSampler):
@@ -21,9 +21,10 @@ class LengthBucketSampler(DistributedSampler):
 
     Args:
         lengths: length of each row in tokens.
-        batch_size: rows in a batch; the last batch of a pool may be smaller.
+        batch_size: rows in a batch; the last batch of the last pool may be smaller.
         seed: seed of the shuffle.
         shuffle: True shuffles again in each epoch; False keeps one order.
+        pool_batches: rows are sorted by length within shuffled pools of this many batches; with 1 every batch is a uniform draw of rows.
         num_replicas: number of ranks.
         rank: this process's rank.
     """
@@ -35,12 +36,14 @@ class LengthBucketSampler(DistributedSampler):
         seed: int = 0,
         *,
         shuffle: bool = True,
+        pool_batches: int = POOL_BATCHES,
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
         super().__init__(lengths, num_replicas, rank, shuffle, seed)  # type: ignore[arg-type]
         self.lengths = lengths
         self.batch_size = batch_size
+        self.pool_batches = pool_batches
 
     def __len__(self) -> int:
         """Return the number of batches of this rank."""
@@ -57,7 +60,7 @@ class LengthBucketSampler(DistributedSampler):
     def _shuffled(self) -> list[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        size = self.batch_size * _POOL_BATCHES
+        size = self.batch_size * self.pool_batches
         pools = [order[start : start + size] for start in range(0, len(order), size)]
         batches = [batch for pool in pools for batch in self._cut(self._longest_first(pool))]
         return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]

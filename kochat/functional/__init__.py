@@ -13,6 +13,8 @@ from kochat.functional.masking import (
     span_mask,
     zero_masked,
 )
+from kochat.functional.pooled_spread import within_group_std
+from kochat.functional.ridge_regression import ridge_weights
 
 __all__ = [
     "KL_KINDS",
@@ -28,9 +30,11 @@ __all__ = [
     "pairwise_ranking_loss",
     "position_ids",
     "ppo_policy_loss",
+    "ridge_weights",
     "shaped_rewards",
     "span_mask",
     "token_logprobs",
     "value_loss",
+    "within_group_std",
     "zero_masked",
 ]

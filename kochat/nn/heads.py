@@ -9,8 +9,8 @@ from torch import nn
 class ScalarHead(nn.Linear):
     """Map hidden states (..., hidden) to scalars (...); the result is float32.
 
-    The reward model's head has no bias, like transformers' sequence classifiers. The critic's head has a bias that
-    contains the centring of the reward.
+    The reward model's head has no bias, like transformers' sequence classifiers. The critic's head has a bias, since
+    returns have no fixed zero.
     """
 
     def __init__(self, hidden: int, *, bias: bool = False) -> None:
@@ -24,9 +24,8 @@ class ScalarHead(nn.Linear):
         with torch.autocast(hidden.device.type, enabled=False):  # bf16 would round rewards and values to 8 bits
             return super().forward(hidden.to(self.weight.dtype)).squeeze(-1).float()
 
-    def rescaled(self, mean: float, std: float) -> ScalarHead:
-        """Return a head with a bias that gives ``(this head's output - mean) / std``."""
-        head = ScalarHead(self.in_features, bias=True)
-        head.weight.data.copy_(self.weight.data / std)
-        head.bias.data.fill_(-mean / std)
+    def with_bias(self) -> ScalarHead:
+        """Return a head with the same outputs and a bias."""
+        head = ScalarHead(self.in_features, bias=True).to(self.weight)
+        head.weight.data.copy_(self.weight.data)
         return head

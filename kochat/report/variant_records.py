@@ -75,9 +75,9 @@ def variant_record(run: Run) -> VariantRecord:
     per_prompt |= {share: {row.id: float(row.verdict == word) for row in judged} for share, word in _SHARES.items()}
 
     whole = _part(answers, per_prompt, texts)
-    kl = run.last(f"{run.stage}/val_kl")
-    if kl is not None:
-        whole = Part({**whole.values, "kl": kl}, whole.verdicts, whole.n)
+    logged = {"kl": run.last(f"{run.stage}/val_kl"), "kl_sequence": run.last(f"{run.stage}/val_kl_sequence")}
+    measured = {metric: value for metric, value in logged.items() if value is not None}
+    whole = Part({**whole.values, **measured}, whole.verdicts, whole.n)
     kinds = dict.fromkeys(row.kind for row in answers)
     by_kind = {kind: _part([row for row in answers if row.kind == kind], per_prompt, texts) for kind in kinds}
     return VariantRecord(whole, by_kind, per_prompt, texts)

@@ -85,6 +85,20 @@ def test_batches_hold_rows_of_like_length() -> None:
     assert padding(list(LengthBucketSampler(LENGTHS, 8))) < 0.2 * padding(plain)
 
 
+def test_pools_of_one_batch_are_a_uniform_draw_of_rows() -> None:
+    """The mean length of a batch is near that of all rows; in pools of many batches it is anything from 1 to 23."""
+
+    def spread(**options: int) -> float:
+        batches = list(LengthBucketSampler(LENGTHS * 8, 16, seed=1, **options))
+        assert sorted(index for batch in batches for index in batch) == list(range(len(LENGTHS) * 8))
+        means = torch.tensor([sum((LENGTHS * 8)[i] for i in batch) / len(batch) for batch in batches])
+        return float(means.std())
+
+    expected = float(torch.tensor(LENGTHS).float().std()) / 16**0.5
+    assert spread(pool_batches=1) == pytest.approx(expected, rel=0.3)
+    assert spread() > 3 * expected
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_ranks_share_the_batches_evenly(shuffle: bool) -> None:
     alone = list(LengthBucketSampler(LENGTHS, 8, 3, shuffle=shuffle))

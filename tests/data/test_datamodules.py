@@ -203,6 +203,19 @@ def test_prompts_end_together(data_dir: Path, tokenizer) -> None:
         assert batch.references == [None] * len(batch.ids)
 
 
+def test_a_rollouts_prompts_are_of_all_lengths_and_validation_has_a_limit(data_dir: Path, tokenizer) -> None:
+    """A rollout has long and short prompts; at most 200 validation prompts unless more are asked for, chosen by hash."""
+    module = ready(PromptDataModule(data_dir=data_dir, batch_size=24), tokenizer)
+    assert (module.options.limit_validation, SFTDataModule().options.limit_validation) == (200, None)
+    means = [float(batch.lengths.float().mean()) for batch in module.train_dataloader() if len(batch.ids) == 24]
+    sft = ready(SFTDataModule(data_dir=data_dir, batch_size=24), tokenizer)
+    bucketed = [float(batch.prompt_lengths.float().mean()) for batch in sft.train_dataloader() if len(batch.ids) == 24]
+    assert max(means) - min(means) < 0.5 * (max(bucketed) - min(bucketed))
+    few, all_ = ids(module.validation_prompts(2)), ids(module.validation_prompts(10**6))
+    assert sorted(few) == sorted(all_)[:2]
+    assert sorted(all_) == sorted(ids(module.val_dataloader()))
+
+
 def test_corpus_blocks_are_the_documents_joined_by_eos(data_dir: Path, tokenizer) -> None:
     module = ready(CorpusDataModule(data_dir=data_dir, block_size=32, validation_share=0.2), tokenizer)
     table = module._tables["train"]

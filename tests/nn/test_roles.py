@@ -177,11 +177,13 @@ def test_misspelt_adapter_keys_are_refused(tmp_path, tokenizer, base):
         HostPool().load("policy", folder)
 
 
-def test_rescaled_head_folds_the_centring_in():
+def test_a_head_with_a_bias_has_the_same_outputs():
     from kochat.nn.heads import ScalarHead
 
     head, hidden = ScalarHead(32), torch.randn(3, 32)
-    torch.testing.assert_close(head.rescaled(0.5, 2.0)(hidden), (head(hidden) - 0.5) / 2.0)
+    biased = head.with_bias()
+    torch.testing.assert_close(biased(hidden), head(hidden))
+    assert biased.bias.tolist() == [0.0]
 
 
 def test_hub_layout_with_bin_weights_loads_without_unpickling_code(tmp_path, tokenizer):

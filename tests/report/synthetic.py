@@ -195,14 +195,20 @@ def _write_curves(path: Path, stage: str, run: dict[str, Any], rng: random.Rando
                     "ppo/policy_loss": -0.02 + rng.gauss(0, 0.01),
                     "ppo/value_loss": 0.9 / (1 + rollout),
                     "ppo/reward": 0.4 + rollout * 0.05 * pull,
-                    "ppo/kl": 0.12 * rollout * pull,
+                    "ppo/kl_sequence": 1.8 * rollout * pull,
+                    "ppo/objective": 0.4 + rollout * 0.03 * pull,
                     "ppo/entropy": 2 - rollout * 0.02,
                     "ppo/clip_fraction": 0.05 + rng.random() * 0.02,
                     "ppo/response_length": 14 + rng.random(),
                 }
             )
-        for step in (12, 24):
-            rows.append({"step": step, "ppo/val_reward": 0.4 + step / 25 * pull, "ppo/val_kl": step / 11 * pull})
+        for step in (0, 12, 24):
+            held_out = {
+                "reward": 0.4 + step / 25 * pull,
+                "kl_sequence": step * pull,
+                "objective": 0.4 + step / 40 * pull,
+            }
+            rows.append({"step": step, **{f"ppo/val_{name}": value for name, value in held_out.items()}})
     columns = ["epoch", "step", *dict.fromkeys(key for row in rows for key in row if key != "step")]
     lines = [",".join(columns), *(",".join(str(row.get(column, "")) for column in columns) for row in rows)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -212,7 +218,8 @@ def _done(run: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     trainable = {None: 1_750_000, 0: 1_750_000, 8: 98_304, 16: 196_608}[run["factors"]["rank"]]
     metrics = {f"{run['stage']}/val_loss": 1.0 + rng.random()}
     if run["stage"] == "ppo":
-        metrics = {"ppo/val_kl": 1.5 / (1 + 4 * run["factors"]["kl_coef"]), "ppo/response_length": 15.2}
+        kl = 1.5 / (1 + 4 * run["factors"]["kl_coef"])
+        metrics = {"ppo/val_kl": kl, "ppo/val_kl_sequence": 15.2 * kl, "ppo/reward_unit": 0.37}
     return {
         "stage": run["stage"], "name": run["name"], "seconds": 20 + 30 * rng.random(), "metrics": metrics, "seed": 42,
         "steps": 375, "tokens": 41_000 if run["factors"]["data"] == "v1" else 43_500,

@@ -7,7 +7,7 @@ from kochat.report import figures as plots
 from kochat.report.drawing import canvas, legend, standalone, title, to_svg
 from kochat.report.study_files import StageEntry
 from kochat.report.study_view import StageView
-from kochat.stages.ppo.report import reward_against_kl
+from kochat.stages.ppo.report import points_of_runs, reward_against_kl
 from tests.report.synthetic import read_view, stage_of, write_study
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # matplotlib's missing glyphs
@@ -83,7 +83,10 @@ def test_verdicts_show_judged_variants(view):
 
 def test_reward_over_kl_needs_two_points(view):
     svg = reward_against_kl(stage_of(view, "ppo"), "price")
-    assert {"SFT rank 16", "PPO kl_coef 0.1", "PPO kl_coef 0.5"} <= set(words(svg))
+    assert {"SFT rank 16", "PPO kl_coef 0.1", "PPO kl_coef 0.5", "KL(nats/답변)"} <= set(words(svg))
+    points = [(run.name, kl) for run, kl, _ in points_of_runs(stage_of(view, "ppo"))]
+    assert points[0] == ("sft_lora16", 0.0)
+    assert dict(points[1:]) == pytest.approx({"ppo_kl01": 15.2 * 1.5 / 1.4, "ppo_kl05": 15.2 * 0.5})
     assert reward_against_kl(StageView(view, StageEntry(name="none")), "price") is None
 
 

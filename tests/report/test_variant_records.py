@@ -63,6 +63,7 @@ def test_what_was_not_measured_is_absent():
     assert record.get("reward") is None
     assert record.get("kl") is None
     assert variant_record(run(**{"sft/val_kl": 0.5})).get("kl") == 0.5
+    assert variant_record(run(**{"sft/val_kl_sequence": 7.5})).get("kl_sequence") == 7.5
 
 
 def test_a_difference_is_paired_by_prompt():

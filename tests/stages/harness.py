@@ -42,6 +42,12 @@ class BatchData(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         return DataLoader(Batches(self.validation), batch_size=None)
 
+    def validation_prompts(self, limit: int) -> DataLoader:
+        return self.val_dataloader()
+
+    def test_dataloader(self) -> DataLoader:
+        return self.val_dataloader()
+
 
 def prompt_batch(tokenizer, prompts: list[str] = PROMPTS, width: int = 0) -> PromptBatch:
     """Left-pad prompts as the datamodules do."""

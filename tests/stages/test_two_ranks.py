@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from kochat.nn.adapters import LoraSettings
+from kochat.nn.role_loading import HostPool
 from kochat.stages.ppo.module import PPOModule
 from kochat.stages.reward_model.module import RewardModule
 from kochat.stages.sft.module import SFTModule
@@ -91,6 +92,7 @@ def build(stage, folder, base, tokenizer):
             max_new_tokens=8,
             ppo_epochs=1,
             gradient_accumulation=2,
+            reward_unit="held_out",
         )
         module.everything = prompt_batch(tokenizer)
         return module
@@ -116,7 +118,13 @@ class UnevenPPO(PPOModule):
 def test_ranks_end_an_update_together(tmp_path, base, tokenizer, target_kl, steps):
     """Their mean is 1.5 nats: over 1.5 * 0.99 both end at the first minibatch, under 1.5 * 1.01 neither ends."""
     sft, rm = (write_stage(tmp_path / str(value), base, tokenizer, 4, value) for value in (False, True))
-    shape = {"max_new_tokens": 4, "ppo_epochs": 2, "minibatch_size": 1, "target_kl": target_kl}
+    shape = {
+        "max_new_tokens": 4,
+        "ppo_epochs": 2,
+        "minibatch_size": 1,
+        "target_kl": target_kl,
+        "reward_unit": "held_out",
+    }
     module = UnevenPPO(policy=str(sft), reward_model=str(rm), **shape)
     module.target = str(tmp_path / "steps")
     data = Sharded(PromptBatch(tokenizer), [prompt for prompt, _ in PAIRS])
@@ -124,6 +132,52 @@ def test_ranks_end_an_update_together(tmp_path, base, tokenizer, target_kl, step
         module, data
     )
     assert [torch.load(f"{module.target}.{rank}") for rank in (0, 1)] == [steps, steps]
+
+
+class WarmedPPO(PPOModule):
+    """Note what each rank has after each rollout: the unit, the critic's head and the policy's weights."""
+
+    target = ""
+
+    def on_train_batch_end(self, *args):
+        head, policy = self.roles.critic.head, torch.cat([p.flatten() for p in self.trained_parameters("policy")])
+        kept = {"unit": self.roles.unit, "head": head.weight.detach().clone(), "policy": policy.detach().clone()}
+        torch.save(kept, f"{self.target}.{self.global_rank}.{self.schedule.rollouts}")
+
+
+class Repeated(Sharded):
+    """Each rank's batch, twice."""
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(Batches([*super().train_dataloader()] * 2), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        return super().train_dataloader()
+
+    def validation_prompts(self, limit: int) -> DataLoader:
+        return DataLoader(Batches([self.make(self.rows)]), batch_size=None)
+
+
+def test_ranks_warm_the_critic_up_together(tmp_path, base, tokenizer):
+    """The critic alone, then both: the same unit and weights on both ranks, and a policy that moves in the second rollout."""
+    sft, rm = (write_stage(tmp_path / str(value), base, tokenizer, 4, value) for value in (False, True))
+    shape = {"max_new_tokens": 4, "ppo_epochs": 1, "minibatch_size": 2, "critic_warmup": 1, "learning_rate": 1e-2}
+    module = WarmedPPO(policy=str(sft), reward_model=str(rm), **shape)
+    module.target = str(tmp_path / "kept")
+    data = Repeated(PromptBatch(tokenizer), ["파리", "오늘 날씨", "도시", "안녕하세요"])
+    trainer(tmp_path, use_distributed_sampler=False, strategy="ddp_spawn", devices=2).fit(module, data)
+    first, second = ([torch.load(f"{module.target}.{rank}.{number}") for number in (1, 2)] for rank in (0, 1))
+    for one, other in zip(first, second, strict=True):
+        assert one["unit"] == other["unit"]
+        assert torch.equal(one["head"], other["head"])
+        assert torch.equal(one["policy"], other["policy"])
+    start = torch.cat([p.flatten() for p in loaded_policy(sft)])
+    assert torch.equal(first[0]["policy"], start)
+    assert not torch.equal(first[1]["policy"], start)
+
+
+def loaded_policy(folder):
+    return HostPool().load("policy", folder).parameters()
 
 
 class TextBatch:

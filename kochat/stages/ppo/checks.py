@@ -7,6 +7,7 @@ assumption (positions that ignore the mask, dropout that stays on, a wrong refer
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from kochat.data.batches import PromptBatch
 from kochat.errors import UserError
 from kochat.nn.decoding import Generation, GenerationSettings, generate
+from kochat.nn.roles import Role
 from kochat.stages.ppo.models import PPORoles
 from kochat.stages.ppo.rollout import Rollout, score_answers
 
@@ -129,13 +131,13 @@ def check_reference(rollout: Rollout, limit: float) -> None:
         )
 
 
-def check_gradients(roles: PPORoles) -> None:
-    """Refuse a policy or critic if a trained parameter has no gradient after a backward pass.
+def check_gradients(roles: Iterable[Role]) -> None:
+    """Refuse a role if a trained parameter has no gradient after a backward pass.
 
     Raises:
         UserError: parameters have no gradient; the message says how many.
     """
-    for role in (roles.policy, roles.critic):
+    for role in roles:
         trained = [parameter for parameter in role.parameters() if parameter.requires_grad]
         lost = sum(parameter.grad is None for parameter in trained)
         if lost or not trained:

@@ -50,7 +50,12 @@ def summed(losses: Iterable[Loss]) -> Loss:
     return total, {name: value for _, statistics in parts for name, value in statistics.items()}
 
 
-def rollout_metrics(trainer: L.Trainer, rollout: Rollout, targets: Targets) -> Statistics:
+def objective(rewards: torch.Tensor, kl: torch.Tensor, kl_weight: float) -> torch.Tensor:
+    """Return what PPO raises, (b,): the reward (b,) minus the weighted KL (b, r) in nats, summed over the answer's tokens."""
+    return rewards - kl_weight * kl.sum(1)
+
+
+def rollout_metrics(trainer: L.Trainer, rollout: Rollout, targets: Targets, kl_weight: float) -> Statistics:
     """Return the means over the answers or generated tokens of all ranks, and the explained variance of the critic.
 
     Each is the sum of this rank divided by (global count / number of ranks), so its average over ranks is the global mean. Shapes: ().
@@ -63,6 +68,7 @@ def rollout_metrics(trainer: L.Trainer, rollout: Rollout, targets: Targets) -> S
         "centred_score": rollout.scores,
         "reward_disagreement": rollout.disagreement,
         "kl_sequence": targets.kl.sum(1),
+        "objective": objective(targets.scores, targets.kl, kl_weight),
         "response_length": rollout.mask.sum(1),
         "stopped": rollout.stopped,
     }
@@ -91,13 +97,3 @@ def explained_variance(
     _, variance = masked_moments(trainer, returns, mask)
     _, unexplained = masked_moments(trainer, returns - values, mask)
     return torch.where(variance > 0, 1 - unexplained / variance, 0.0)
-
-
-def validation_metrics(rollout: Rollout, targets: Targets) -> dict[str, tuple[torch.Tensor, int]]:
-    """Return the means of a validation batch, each with the count (answers or tokens) that weights it against other batches."""
-    tokens, answers = int(rollout.mask.sum()), len(rollout.scores)
-    return {
-        "val_reward": (targets.scores.mean(), answers),
-        "val_kl": (masked_mean(targets.kl, rollout.mask), tokens),
-        "val_response_length": (rollout.mask.sum(1).float().mean(), answers),
-    }

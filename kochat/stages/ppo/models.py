@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,9 @@ from kochat.nn.role_loading import HostPool
 from kochat.nn.roles import Role
 from kochat.nn.tokenizers import load_tokenizer
 from kochat.rewards.reward_models import RewardModel, export_centring, load_reward_model
+from kochat.runs import DONE_FILE, read_done
+from kochat.stages.ppo import UNIT_METRIC
+from kochat.stages.ppo.options import PPOOptions
 from kochat.text.tokenizer_identity import tokenizer_digest
 
 
@@ -39,9 +42,27 @@ class PPORoles:
         """List every role."""
         return [self.policy, self.reference, self.critic, *(model.role for model in self.reward_models)]
 
+    def trained(self) -> list[Role]:
+        """List the roles that are trained."""
+        return [self.policy, self.critic]
+
     def frozen(self) -> list[Role]:
         """List the roles that are never trained."""
         return [self.reference, *(model.role for model in self.reward_models)]
+
+    @property
+    def unit(self) -> float:
+        """The unit of the reward, in raw scores of the first reward model."""
+        return self.reward_models[0].centring.std
+
+    def in_unit(self, unit: float) -> PPORoles:
+        """Return the roles with another unit of the reward, in raw scores of the first reward model; the others scale with it."""
+        factor = unit / self.unit
+        models = [
+            replace(model, centring=replace(model.centring, std=model.centring.std * factor))
+            for model in self.reward_models
+        ]
+        return replace(self, reward_models=tuple(models))
 
 
 @dataclass(frozen=True)
@@ -74,13 +95,43 @@ def find_sources(inputs: Inputs, named: dict[str, str]) -> PPOSources:
     return PPOSources(inputs.trained or reference, reference, folders)
 
 
-def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, *, scale_reward: bool) -> PPORoles:
+def load_run_roles(inputs: Inputs, options: PPOOptions, tokenizer: PreTrainedTokenizerFast) -> PPORoles:
+    """Load all roles of a run; a finished run's reward has the unit with which it was trained.
+
+    Args:
+        inputs: where models are looked up, and the finished run, if there is one.
+        options: the run's options.
+        tokenizer: the tokenizer of the policy.
+
+    Raises:
+        UserError: a model is missing or does not fit; or the finished run recorded no unit.
+    """
+    unit = None if inputs.trained is None else trained_unit(inputs.trained)
+    roles = load_roles(find_sources(inputs, options.sources()), tokenizer, scaled=options.reward_unit != "raw")
+    return roles if unit is None else roles.in_unit(unit)
+
+
+def trained_unit(export: Path) -> float:
+    """Return the unit of the reward of the finished run that wrote ``export``, in raw scores of the first reward model.
+
+    Raises:
+        UserError: the run recorded none.
+    """
+    unit = (
+        read_done(export.parent).get("metrics", {}).get(UNIT_METRIC) if (export.parent / DONE_FILE).is_file() else None
+    )
+    if unit is None:
+        raise UserError(f"{export.parent}: {DONE_FILE} has no {UNIT_METRIC}, the unit of its reward; train it again")
+    return unit
+
+
+def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, *, scaled: bool) -> PPORoles:
     """Load all roles; roles whose adapters have the same base share it in memory.
 
     Args:
         sources: the folders of the models.
         tokenizer: the tokenizer of the policy.
-        scale_reward: divide centred scores by their held-out spread.
+        scaled: divide centred scores by their held-out spread.
 
     Raises:
         UserError: a model is missing, has the wrong kind, or was trained with another tokenizer or template.
@@ -94,11 +145,10 @@ def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, *, scale
     reward_models = []
     for number, (field, folder) in enumerate(sources.reward_models.items()):
         name = f"reward_model_{number}" if number else "reward_model"
-        centring = export_centring(field, folder, scale=scale_reward)
+        centring = export_centring(field, folder, scale=scaled)
         reward_models.append(load_reward_model(pool, name, folder, centring))
-    first = reward_models[0].centring
     critic = pool.load("critic", next(iter(sources.reward_models.values())), value=True)
-    critic.head = critic.head.rescaled(first.mean, first.std)  # type: ignore[union-attr]
+    critic.head = critic.head.with_bias()  # type: ignore[union-attr]
     return PPORoles(policy, reference, critic, tuple(reward_models))
 
 

@@ -1,74 +1,71 @@
 """PPO: raise the reward model's score of sampled answers while staying near the SFT model.
 
 Read it from `PPOModule.training_step` down: rollout -> targets -> update -> log. Schulman et al. 2017 (arXiv:1707.06347), as used
-for language models by Ziegler et al. 2019 (arXiv:1909.08593) and Ouyang et al. 2022 (arXiv:2203.02155). The other files: options,
-models (the roles), checks (before the first step), rollout, metrics, schedule. Left out: top-k and top-p sampling, whose
+for language models by Ziegler et al. 2019 (arXiv:1909.08593) and Ouyang et al. 2022 (arXiv:2203.02155). docs/ppo.md lists the other
+files. Left out: top-k and top-p sampling, whose
 log-probabilities would not be those of the draw, and a pretraining-loss mix.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat import functional as F
 from kochat.data.batches import PromptBatch
-from kochat.engine.answering import Answering
-from kochat.engine.policy_export import write_policy
-from kochat.engine.ranks import count_share, masked_moments, rank_generator, sum_over_ranks
-from kochat.engine.stage import Stage
-from kochat.engine.stage_module import StageModule
+from kochat.engine.answering import AnsweredBatch
+from kochat.engine.ranks import count_share, masked_moments, sum_over_ranks
+from kochat.nn.decoding import Generation
 from kochat.nn.unpadded import rows_of
-from kochat.stages.ppo import STAGE
-from kochat.stages.ppo.checks import check_gradients, check_roles, tolerance
-from kochat.stages.ppo.metrics import Loss, Statistics, UpdateStatistics, rollout_metrics, summed, validation_metrics
-from kochat.stages.ppo.models import PPORoles, find_sources, load_roles, train_only
-from kochat.stages.ppo.options import PPOOptions
+from kochat.stages.ppo import UNIT_METRIC
+from kochat.stages.ppo.critic_fit import refit_critic
+from kochat.stages.ppo.metrics import Loss, Statistics, UpdateStatistics, rollout_metrics, summed
+from kochat.stages.ppo.policy_evaluation import finish_test, log_start, sampled_rows, validation_figures
+from kochat.stages.ppo.ppo_hooks import PPOHooks
+from kochat.stages.ppo.reward_unit import reward_unit
 from kochat.stages.ppo.rollout import Rollout, Targets, response_logprobs, response_values, roll_out
-from kochat.stages.ppo.schedule import falling_adamw, minibatches
+from kochat.stages.ppo.schedule import minibatches
 
 
-class PPOModule(StageModule):
+class PPOModule(PPOHooks):
     """Train a policy with PPO against a reward model.
 
     Args:
         options: the fields of `PPOOptions`, as keywords.
-
-    Attributes:
-        kl_weight: the current weight of the KL penalty; it starts at ``kl_coef`` and changes only with a ``kl_target``.
-        roles: policy, reference, critic and reward models; loaded by `configure_model`.
     """
-
-    stage: ClassVar[Stage] = STAGE
-    roles: PPORoles
-    answering: Answering
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__()
-        self.automatic_optimization = False  # `update` takes the optimizer's steps
-        self.options = PPOOptions(**options)
-        self.answering = Answering(self, self.options)
-        self.kl_weight = self.options.kl_coef
-        self._checked = False
 
     # One training step: rollout -> targets -> update -> log
 
     def training_step(self, batch: PromptBatch, batch_idx: int) -> None:
         """Sample answers to a batch of prompts, and update policy and critic on them."""
-        if not self._checked:
-            self.check_before_training(batch)
+        first = not self._prepared  # of this process: also where the run was resumed
+        if first:
+            self.prepare(batch)
         rollout = self.rollout(batch, self.sampler)
+        if self.schedule.rollouts == 0:
+            rollout = self.fit_critic(rollout)
         targets = self.targets(rollout)
         statistics = self.update(rollout, targets)
         self.tokens_read += rollout.sequence_mask.sum()
         self.log_rollout(rollout, targets, statistics)
-        self.adapt_kl_weight(targets)
-        self.lr_schedulers().step()  # type: ignore[union-attr]
+        if first:
+            self.log(UNIT_METRIC, self.roles.unit)
+        if self.schedule.trains_policy:
+            self.adapt_kl_weight(targets)
+        self.schedule.end_rollout(self.trainer)
+
+    def prepare(self, batch: PromptBatch) -> None:
+        """Before the first rollout: check the roles, set the unit of the reward, validate the SFT model."""
+        self.check_before_training(batch)
+        self.schedule.begin(self.trainer, len(batch.ids))
+        self.reward_unit = self.reward_unit or reward_unit(self)  # a resumed run has it already
+        self.roles = self.roles.in_unit(self.reward_unit)
+        if self.schedule.rollouts == 0:
+            log_start(self)
+        self._prepared, self._without_gradient = True, ["policy", "critic"]
 
     def rollout(self, batch: PromptBatch, generator: torch.Generator | None) -> Rollout:
         """Sample an answer to each prompt, and compute every role's output for it."""
@@ -76,23 +73,34 @@ class PPOModule(StageModule):
         return roll_out(self.roles, batch, settings, generator, unpad=self.options.unpad)
 
     @torch.no_grad()
+    def fit_critic(self, rollout: Rollout) -> Rollout:
+        """Fit the critic's head to the first rollout; return the rollout with the new values."""
+        shaped = F.shaped_rewards(*self.rewards(rollout), rollout.mask, self.kl_weight)
+        _, returns = F.gae(shaped, torch.zeros_like(shaped), rollout.mask, self.options.gamma, 1.0)
+        return refit_critic(self.trainer, self.roles.critic, rollout, returns, unpad=self.options.unpad)
+
+    @torch.no_grad()
     def targets(self, rollout: Rollout) -> Targets:
         """Turn scores and KL into advantages, whitened over all ranks, and returns, which are not whitened."""
         options = self.options
-        kl = F.kl_estimate(rollout.old_logprobs, rollout.ref_logprobs, options.kl_kind, mask=rollout.mask)
-        scores = rollout.scores - self.penalties(rollout)
+        scores, kl = self.rewards(rollout)
         rewards = F.shaped_rewards(scores, kl, rollout.mask, self.kl_weight)
         advantages, returns = F.gae(rewards, rollout.values, rollout.mask, options.gamma, options.gae_lambda)
         mean, variance = masked_moments(self.trainer, advantages, rollout.mask)
         whitened = F.masked_whiten(advantages, rollout.mask, mean=mean, variance=variance)
         return Targets(whitened, returns, kl, scores)
 
-    def penalties(self, rollout: Rollout) -> torch.Tensor:
+    def rewards(self, rollout: Rollout) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the reward of each answer without KL, (b,), and the KL of each token, (b, r)."""
+        kl = F.kl_estimate(rollout.old_logprobs, rollout.ref_logprobs, self.options.kl_kind, mask=rollout.mask)
+        return rollout.scores - self.penalties(rollout, rollout.disagreement), kl
+
+    def penalties(self, answers: Rollout | Generation, disagreement: torch.Tensor) -> torch.Tensor:
         """Return the penalty of each answer, (b,): for a missing end, for length, for the reward models' disagreement."""
         options = self.options
-        missing_eos = options.missing_eos_penalty * (~rollout.stopped).float()
-        length = options.length_penalty * rollout.mask.sum(1)
-        return missing_eos + length + options.disagreement_coef * rollout.disagreement
+        missing_eos = options.missing_eos_penalty * (~answers.stopped).float()
+        length = options.length_penalty * answers.mask.sum(1)
+        return missing_eos + length + options.disagreement_coef * disagreement
 
     def update(self, rollout: Rollout, targets: Targets) -> dict[str, float]:
         """Take clipped steps on minibatches for several epochs; return the mean of each loss and statistic.
@@ -101,7 +109,9 @@ class PPOModule(StageModule):
         where ``max_steps`` is reached: Lightning checks only after each rollout.
         """
         optimizer, statistics = cast(Any, self.optimizers()), UpdateStatistics()
-        for index in minibatches(self.trainer, len(rollout.scores), self.options, self.sampler):
+        order = list(minibatches(self.trainer, len(rollout.scores), self.options, self.sampler))
+        for step, index in enumerate(order):
+            self.schedule.set_rates(self.trainer, optimizer.optimizer, step, len(order))
             minibatch = self.accumulate_gradients(rollout, targets, index)
             statistics.add(minibatch)
             if self.gone_too_far(minibatch):
@@ -129,12 +139,11 @@ class PPOModule(StageModule):
             for loss, statistics in losses if self.trainer.world_size == 1 else [summed(losses)]:
                 self.manual_backward(loss)
                 totals |= {name: totals.get(name, 0.0) + value.detach() for name, value in statistics.items()}
-        if self.trainer.global_step == 0:
-            check_gradients(self.roles)
+        self.check_new_gradients()
         return totals
 
     def losses(self, rollout: Rollout, targets: Targets, share: torch.Tensor) -> Iterator[Loss]:
-        """Yield (policy loss, statistics) and (vf_coef * value loss, statistics), each shape: ().
+        """Yield (policy loss, statistics), unless the critic is trained alone, and (vf_coef * value loss, statistics), each shape: ().
 
         The critic's graph is built after the policy's has been freed; the two share no parameter.
 
@@ -143,32 +152,41 @@ class PPOModule(StageModule):
             targets: the targets of the same rows.
             share: the divisor of sums over tokens; see `count_share`.
         """
-        options, mask = self.options, rollout.mask
-        rows = rows_of(rollout.sequences, rollout.sequence_mask, unpad=options.unpad)
-        logprobs = response_logprobs(self.roles.policy, rows, mask, options.temperature)
-        policy_loss, clip_fraction = F.ppo_policy_loss(
-            logprobs, rollout.old_logprobs, targets.advantages, mask, options.clip_range, num_tokens=share
-        )
-        moved = F.kl_estimate(rollout.old_logprobs, logprobs.detach(), "k3", mask=mask)
-        approx_kl = F.masked_mean(moved, mask, num_tokens=share)
-        yield policy_loss, {"policy_loss": policy_loss, "clip_fraction": clip_fraction, "approx_kl": approx_kl}
+        mask, rows = rollout.mask, rows_of(rollout.sequences, rollout.sequence_mask, unpad=self.options.unpad)
+        if self.schedule.trains_policy:
+            logprobs = response_logprobs(self.roles.policy, rows, mask, self.options.temperature)
+            policy_loss, clip_fraction = F.ppo_policy_loss(
+                logprobs, rollout.old_logprobs, targets.advantages, mask, self.options.clip_range, num_tokens=share
+            )
+            moved = F.kl_estimate(rollout.old_logprobs, logprobs.detach(), "k3", mask=mask)
+            approx_kl = F.masked_mean(moved, mask, num_tokens=share)
+            yield policy_loss, {"policy_loss": policy_loss, "clip_fraction": clip_fraction, "approx_kl": approx_kl}
+        elif self.trainer.world_size > 1:  # DDP waits for every gradient
+            yield 0.0 * torch.stack([p.sum() for p in self.trained_parameters("policy")]).sum(), {}
         values = response_values(self.roles.critic, rows, mask)
+        reach = self.options.value_clip_range if self.schedule.trains_policy else math.inf
         critic_loss, clip_fraction = F.value_loss(
-            values, rollout.values, targets.returns, mask, options.value_clip_range, num_tokens=share
+            values, rollout.values, targets.returns, mask, reach, num_tokens=share
         )
-        yield options.vf_coef * critic_loss, {"value_loss": critic_loss, "value_clip_fraction": clip_fraction}
+        yield self.options.vf_coef * critic_loss, {"value_loss": critic_loss, "value_clip_fraction": clip_fraction}
 
     def gone_too_far(self, statistics: Statistics) -> bool:
         """Tell whether KL(old policy, policy) over all ranks exceeds 1.5 ``target_kl``; every rank must call this."""
-        if self.options.target_kl is None:
+        if self.options.target_kl is None or not self.schedule.trains_policy:
             return False
         moved = sum_over_ranks(self.trainer, statistics["approx_kl"]) / self.trainer.world_size
         return float(moved) > 1.5 * self.options.target_kl
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip the gradient's norm; Lightning calls this after fp16 gradients are unscaled."""
-        norm = torch.nn.utils.clip_grad_norm_(self.trainable_parameters(), self.options.max_grad_norm)
-        self.log("ppo/grad_norm", norm, sync_dist=True)
+        """Clip the gradients' norms of policy and critic apart; Lightning calls this after fp16 gradients are unscaled."""
+        for name in ("policy", "critic"):
+            parameters = self.trained_parameters(name)
+            if name == "policy" and not self.schedule.trains_policy:
+                for parameter in parameters:
+                    parameter.grad = None  # AdamW skips it, its moments too
+                continue
+            norm = torch.nn.utils.clip_grad_norm_(parameters, self.options.max_grad_norm)
+            self.log(f"ppo/{name}_grad_norm", norm, sync_dist=True)
 
     def adapt_kl_weight(self, targets: Targets) -> None:
         """Change the KL weight so that KL approaches ``kl_target``; the same on all ranks."""
@@ -181,70 +199,24 @@ class PPOModule(StageModule):
         """Log means over the answers or generated tokens of all ranks; docs/metrics.md defines them."""
         rates = [group["lr"] for group in self.optimizers().param_groups]  # type: ignore[union-attr]
         state = {"kl_coef": self.kl_weight, "learning_rate": rates[0], "critic_learning_rate": rates[1]}
-        for name, value in (statistics | state | rollout_metrics(self.trainer, rollout, targets)).items():
+        for name, value in (
+            statistics | state | rollout_metrics(self.trainer, rollout, targets, self.kl_weight)
+        ).items():
             self.log(f"ppo/{name}", value, sync_dist=True, batch_size=1, prog_bar=name in ("reward", "kl"))
 
     def validation_step(self, batch: PromptBatch, batch_idx: int) -> None:
-        """Log reward and KL of sampled answers to held-out prompts; the draw is the same at every validation."""
-        rollout = self.rollout(batch, torch.Generator(self.device).manual_seed(batch_idx))
-        for name, (value, weight) in validation_metrics(rollout, self.targets(rollout)).items():
-            self.log(f"ppo/{name}", value, sync_dist=True, batch_size=weight, prog_bar=name != "val_response_length")
+        """Log reward, KL and objective on held-out prompts; the draw is the same at every validation."""
+        for name, (value, weight) in validation_figures(self, batch, batch_idx).items():
+            shown = name in ("val_reward", "val_kl")
+            self.log(f"ppo/{name}", value, sync_dist=True, batch_size=weight, prog_bar=shown)
 
-    # Hooks of Lightning and the command line: models, optimizer, answers, checkpoints, export
+    def test_step(self, batch: PromptBatch, batch_idx: int) -> AnsweredBatch:  # type: ignore[override]
+        """Answer test prompts: greedily as every stage does, and sampled where all roles are loaded."""
+        if hasattr(self, "roles"):
+            self._sampled_rows += sampled_rows(self, batch, batch_idx)
+        return self.answered(batch)
 
-    def sources(self) -> dict[str, str]:
-        """Name the SFT model and the reward models."""
-        return self.options.sources()
-
-    def configure_model(self) -> None:
-        """Load all roles; adapters on one base share it. `predict` and `test` load only a trained policy."""
-        trained = self.inputs.trained
-        validates = (
-            trained is not None and self.trainer.state.fn == TrainerFn.VALIDATING
-        )  # with the roles that score it
-        if self.configured or (not validates and self.load_trained("policy")):
-            return
-        sources = find_sources(self.inputs, self.sources())
-        self.roles = load_roles(sources, self.tokenizer, scale_reward=self.options.scale_reward)
-        for role in self.roles.all():
-            self.adopt(role)
-        train_only(self, [self.roles.policy, self.roles.critic], self.roles.frozen())
-
-    def train(self, mode: bool = True) -> PPOModule:  # noqa: FBT001, FBT002 - torch's
-        """Keep every role in eval mode: dropout would make the ratio differ from 1 before the first step."""
-        return super().train(False)
-
-    def longest_rows(self) -> dict[str, int]:
-        """Return the length of the longest prompt with its answer and the EOS that is added to a cut answer."""
-        return self.row_lengths.with_answer(self.options.max_new_tokens, more=1)
-
-    def check_before_training(self, batch: PromptBatch) -> None:
-        """Stop before the first step if a role would make ratio, KL or reward wrong."""
-        settings, limit = self.answering.settings(self.options.temperature), tolerance(self.trainer.precision)
-        check_roles(
-            self.roles, batch, settings, limit, at_start=self.trainer.global_step == 0, unpad=self.options.unpad
-        )
-        self._checked = True
-
-    def on_train_start(self) -> None:
-        """Give this rank its own random generator, so that ranks draw different answers."""
-        self.sampler = rank_generator(self.device, self.global_rank)
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return one AdamW with a parameter group each for policy and critic; both rates fall linearly to 0."""
-        return falling_adamw(self.trainer, self.roles, self.options)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the trained weights, and the KL weight if it is adaptive."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["kl_weight"] = self.kl_weight
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the KL weight if it is adaptive; a fixed weight comes from the config."""
-        super().on_load_checkpoint(checkpoint)
-        if self.options.kl_target is not None:
-            self.kl_weight = checkpoint["kl_weight"]
-
-    def export(self, folder: Path) -> None:
-        """Write the policy: one adapter on the original base, or a whole causal LM."""
-        write_policy(self, "model.policy", self.options.policy, folder)
+    def on_test_epoch_end(self) -> None:
+        """Write and log the sampled answers."""
+        rows, self._sampled_rows = self._sampled_rows, []
+        finish_test(self, rows)

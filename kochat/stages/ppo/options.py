@@ -9,7 +9,7 @@ from typing import Literal
 from kochat.config_types import ModelSource
 from kochat.engine.common_options import AnswerOptions
 from kochat.errors import UserError
-from kochat.option_fields import Options, count, positive, share, target, weight
+from kochat.option_fields import Options, count, positive, share, target, weight, whole
 
 
 @dataclass(kw_only=True)
@@ -40,8 +40,11 @@ class RewardOptions(Options):
     Args:
         reward_model: the frozen reward model that scores answers; the critic starts from it too.
         reward_ensemble: further reward models; the reward is then the mean of all centred scores.
-        scale_reward: divide the centred score by its standard deviation on held-out answers, so that kl_coef has the
-            same meaning for every reward model.
+        reward_unit: what the centred score is divided by: per_prompt, the standard deviation of the SFT model's own
+            answers to one prompt, measured before the first update; held_out, that of all held-out answers; raw, nothing.
+        unit_prompts: validation prompts on which per_prompt is measured.
+        unit_samples: answers to each of these prompts, 2 or more.
+        test_samples: answers that are sampled for each test prompt after training.
         missing_eos_penalty: subtracted from the score of answers without a stop token.
         length_penalty: subtracted from the score for each token of an answer.
         disagreement_coef: subtracted from the score, times the standard deviation between the ensemble's centred scores.
@@ -49,14 +52,23 @@ class RewardOptions(Options):
 
     reward_model: ModelSource = ModelSource("rm_lora16")
     reward_ensemble: list[ModelSource] = field(default_factory=list)
-    scale_reward: bool = True
+    reward_unit: Literal["per_prompt", "held_out", "raw"] = "per_prompt"
+    unit_prompts: int = count(64)
+    unit_samples: int = count(8)
+    test_samples: int = count(4)
     missing_eos_penalty: float = weight(1.0)
     length_penalty: float = weight(0.0)
     disagreement_coef: float = weight(0.0)
 
     def check(self) -> None:
-        """Refuse a penalty on disagreement without an ensemble."""
+        """Refuse an unknown unit, one answer a prompt for a standard deviation, and a penalty on disagreement without an ensemble."""
         super().check()
+        if self.reward_unit not in ("per_prompt", "held_out", "raw"):
+            raise UserError(
+                f"model.reward_unit={self.reward_unit!r} is no unit; choose one of per_prompt, held_out, raw"
+            )
+        if self.unit_samples < 2:
+            raise UserError(f"model.unit_samples={self.unit_samples} has no standard deviation; give 2 or more")
         if self.disagreement_coef and not self.reward_ensemble:
             raise UserError(
                 f"model.disagreement_coef={self.disagreement_coef} needs several reward models; give model.reward_ensemble"
@@ -68,7 +80,7 @@ class KLOptions(Options):
     """The penalty for moving away from the SFT model.
 
     Args:
-        kl_coef: weight of the per-token KL penalty; with kl_target, its start value.
+        kl_coef: weight of the per-token KL penalty, in units of the reward (reward_unit) per nat; with kl_target, its start value.
         kl_kind: the KL estimator: k1, k2 or k3 (Schulman, "Approximating KL divergence").
         kl_target: target KL in nats per answer; the weight is adapted after each rollout (Ziegler et al. 2019, section
             2.2); null keeps kl_coef fixed.
@@ -102,9 +114,11 @@ class OptimisationOptions(Options):
         gradient_accumulation: number of parts of a minibatch, computed one after the other; saves memory, the gradient is the same.
         target_kl: end the update of a rollout when KL(old policy, policy) exceeds 1.5 times this, in nats per token;
             null never does.
-        learning_rate: AdamW's rate for the policy.
-        critic_learning_rate: AdamW's rate for the critic.
-        max_grad_norm: gradients with a larger norm are scaled down to this norm.
+        learning_rate: AdamW's peak rate for the policy.
+        critic_learning_rate: AdamW's peak rate for the critic.
+        warmup: share of the run, 0 to 1, in which the rates rise linearly before they fall linearly to 0.
+        critic_warmup: rollouts at the start that train the critic alone; at most half of the run's rollouts.
+        max_grad_norm: a gradient with a larger norm is scaled down to this norm, for policy and critic apart.
         unpad: run the roles without padding, and only once on a shared prefix; false pads every row to the longest.
     """
 
@@ -119,6 +133,8 @@ class OptimisationOptions(Options):
     target_kl: float | None = target()
     learning_rate: float = weight(1e-5)
     critic_learning_rate: float = weight(1e-5)
+    warmup: float = share(0.1)
+    critic_warmup: int = whole(2)
     max_grad_norm: float = positive(1.0)
     unpad: bool = True
 

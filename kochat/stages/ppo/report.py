@@ -12,9 +12,10 @@ from kochat.report.section_parts import answers, chapter, figure, missing, title
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StageView
 from kochat.report.tables import variants_table
+from kochat.stages.ppo import UNIT_METRIC
 
-DEFINED = ("kl",)
-_METRICS = ("seconds", "reward", "kl", "length", "bleu", "rouge_l", "accuracy", "hallucination")
+DEFINED = ("kl", "kl_sequence")
+_METRICS = ("seconds", "reward", "kl", "kl_sequence", "length", "bleu", "rouge_l", "accuracy", "hallucination")
 _NEUTRAL, _MARKERS = "#7f8790", ("o", "s", "^", "D")
 
 
@@ -26,9 +27,10 @@ def sections(view: StageView) -> list[Section]:
     shown = [*view.origins, *runs]
     blocks = [
         Paragraph(texts("ppo.what")),
+        *_unit(view),
         _rollouts(view, "ppo_losses", "ppo/policy_loss", "ppo/value_loss"),
-        _rollouts(view, "ppo_reward_kl", "ppo/reward", "ppo/kl"),
-        _rollouts(view, "ppo_held_out", "ppo/val_reward", "ppo/val_kl"),
+        _rollouts(view, "ppo_reward_kl", "ppo/reward", "ppo/kl_sequence", "ppo/objective"),
+        _rollouts(view, "ppo_held_out", "ppo/val_reward", "ppo/val_kl_sequence", "ppo/val_objective"),
         _rollouts(view, "ppo_health", "ppo/entropy", "ppo/clip_fraction", "ppo/response_length"),
         variants_table(study, titled(view, "caption"), shown, _METRICS),
         Paragraph(texts("ppo.reward"), note=True),
@@ -54,14 +56,8 @@ def limits(view: StageView) -> list[str]:
 
 
 def reward_against_kl(view: StageView, name: str) -> str | None:
-    """Draw each run's reward on the test prompts against its KL from its SFT model, which is at KL 0; return SVG text."""
-    records, texts = view.study.records, view.texts
-    placed = [(run, 0.0) for run in view.origins] + [(run, records[run.name].get("kl")) for run in view.runs]
-    points = [
-        (run, kl, reward)
-        for run, kl in placed
-        if kl is not None and (reward := records[run.name].get("reward")) is not None
-    ]
+    """Draw `points_of_runs` as an SVG text; None with fewer than two points."""
+    texts, points = view.texts, points_of_runs(view)
     if len(points) < 2:
         return None
     names = [run.name for run in view.runs]
@@ -72,10 +68,30 @@ def reward_against_kl(view: StageView, name: str) -> str | None:
             look: Any = {"color": colours.get(run.name, _NEUTRAL), "marker": markers.get(run.name, "o")}
             axes.plot([kl], [reward], linestyle="", markersize=9, label=view.study.label(run), **look)
         axes.margins(0.1, 0.2)
-        axes.set_xlabel(texts.metric("kl"))
+        axes.set_xlabel(texts.metric("kl_sequence"))
         axes.set_ylabel(texts.metric("reward"))
         legend(drawn, axes)
         return to_svg(drawn, name)
+
+
+def points_of_runs(view: StageView) -> list[tuple[Run, float, float]]:
+    """Return (run, KL from its SFT model in nats per answer, reward on the test prompts); an SFT model is at KL 0."""
+    records = view.study.records
+    placed = [(run, 0.0) for run in view.origins] + [(run, records[run.name].get("kl_sequence")) for run in view.runs]
+    return [
+        (run, kl, reward)
+        for run, kl in placed
+        if kl is not None and (reward := records[run.name].get("reward")) is not None
+    ]
+
+
+def _unit(view: StageView) -> list[Paragraph]:
+    """Say in what unit each run's training reward is, and what that makes of kl_coef; nothing where no run recorded it."""
+    found = [(run, unit) for run in view.runs if (unit := run.last(UNIT_METRIC)) is not None]
+    if not found:
+        return []
+    units = ", ".join(f"{view.study.label(run)}: {unit:.3g}" for run, unit in found)
+    return [Paragraph(view.texts("ppo.unit", units=units))]
 
 
 def _rollouts(view: StageView, name: str, *metrics: str) -> Figure | None:

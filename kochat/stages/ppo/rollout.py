@@ -49,6 +49,11 @@ class Rollout:
     raw_scores: torch.Tensor
     disagreement: torch.Tensor
 
+    @property
+    def responses(self) -> torch.Tensor:
+        """The token ids of the responses, (b, r)."""
+        return self.sequences[:, -self.mask.shape[1] :]
+
     def rows(self, index: torch.Tensor) -> Rollout:
         """Return the rows ``index`` (m,)."""
         return _rows(self, index)
@@ -57,6 +62,21 @@ class Rollout:
         """Return the first row with every token masked: DDP needs a backward pass on a rank without rows too."""
         first = self.rows(torch.zeros(1, dtype=torch.long, device=self.mask.device))
         return replace(first, mask=torch.zeros_like(first.mask))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The reward models' scores of answers.
+
+    Args:
+        scores: (b,) float32, centred score of each whole response, the mean over the reward models.
+        raw_scores: (b,) float32, the first reward model's score, not centred.
+        disagreement: (b,) float32, standard deviation of the centred scores over the reward models; 0 for a single one.
+    """
+
+    scores: torch.Tensor
+    raw_scores: torch.Tensor
+    disagreement: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,10 @@ class Targets:
     returns: torch.Tensor
     kl: torch.Tensor
     scores: torch.Tensor
+
+    def objective(self, kl_weight: float) -> torch.Tensor:
+        """Return reward minus the weighted KL, summed over the answer's tokens, of each answer, (b,)."""
+        return self.scores - kl_weight * self.kl.sum(1)
 
     def rows(self, index: torch.Tensor) -> Targets:
         """Return the rows ``index`` (m,)."""
@@ -124,7 +148,12 @@ def _states_and_ids(role: Role, rows: Rows, response_mask: torch.Tensor) -> tupl
 
 def response_values(role: Role, rows: Rows, response_mask: torch.Tensor) -> torch.Tensor:
     """Return the critic's values (b, r), read at the token before each response token; 0 in masked slots."""
-    return spread(role.project(rows.states(role, before_responses(rows.mask, response_mask))), response_mask)
+    return spread(role.project(value_states(role, rows, response_mask)), response_mask)
+
+
+def value_states(role: Role, rows: Rows, response_mask: torch.Tensor) -> torch.Tensor:
+    """Return the critic's last hidden states (n, hidden) from which the values of the n response tokens are read."""
+    return rows.states(role, before_responses(rows.mask, response_mask))
 
 
 def spread(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -176,6 +205,19 @@ def roll_out(
 
 
 @torch.no_grad()
+def judge_answers(
+    roles: PPORoles, prompts: PromptBatch, answers: Generation, settings: GenerationSettings, *, unpad: bool = True
+) -> Judged:
+    """Score answers with every reward model, at EOS; the arguments are those of `score_answers`."""
+    sequences = torch.cat([prompts.input_ids, answers.responses], dim=1)
+    mask = torch.cat([prompts.mask, answers.mask], dim=1)
+    whole = rows_of(*ended(sequences, mask, answers.stopped, settings.eos_id), unpad=unpad)
+    raw_scores = torch.stack([model.raw_scores(whole) for model in roles.reward_models])
+    scores = torch.stack([m.centring(raw) for m, raw in zip(roles.reward_models, raw_scores, strict=True)])
+    return Judged(scores.mean(0), raw_scores[0], scores.std(0, correction=0))
+
+
+@torch.no_grad()
 def score_answers(
     roles: PPORoles, prompts: PromptBatch, answers: Generation, settings: GenerationSettings, *, unpad: bool = True
 ) -> Rollout:
@@ -187,9 +229,7 @@ def score_answers(
     sequences = torch.cat([prompts.input_ids, answers.responses], dim=1)
     mask = torch.cat([prompts.mask, answers.mask], dim=1)
     rows = rows_of(sequences, mask, unpad=unpad)
-    whole = rows_of(*ended(sequences, mask, answers.stopped, settings.eos_id), unpad=unpad)
-    raw_scores = torch.stack([model.raw_scores(whole) for model in roles.reward_models])
-    scores = torch.stack([m.centring(raw) for m, raw in zip(roles.reward_models, raw_scores, strict=True)])
+    judged = judge_answers(roles, prompts, answers, settings, unpad=unpad)
     old_logprobs, entropy = response_logprobs_and_entropy(roles.policy, rows, answers.mask, settings.temperature)
     return Rollout(
         sequences=sequences,
@@ -200,7 +240,7 @@ def score_answers(
         ref_logprobs=response_logprobs(roles.reference, rows, answers.mask, settings.temperature),
         values=response_values(roles.critic, rows, answers.mask),
         entropy=entropy,
-        scores=scores.mean(0),
-        raw_scores=raw_scores[0],
-        disagreement=scores.std(0, correction=0),
+        scores=judged.scores,
+        raw_scores=judged.raw_scores,
+        disagreement=judged.disagreement,
     )

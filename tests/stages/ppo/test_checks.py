@@ -114,4 +114,4 @@ def test_a_trained_tensor_without_a_gradient_is_refused(tmp_path, tokenizer):
     hidden = roles.policy.hidden(batch.input_ids, torch.ones_like(batch.input_ids, dtype=torch.bool))
     hidden.sum().backward()
     with pytest.raises(UserError, match=r"critic: 13 of 13 trained tensors get no gradient"):
-        check_gradients(roles)
+        check_gradients(roles.trained())

@@ -26,6 +26,7 @@ def module(tmp_path, base, tokenizer, policy_rank=8, reward_rank=16, **options):
         "ppo_epochs": 2,
         "learning_rate": 1e-2,
         "critic_learning_rate": 1e-2,
+        "critic_warmup": 0,
     }
     return PPOModule(policy=str(sft), reward_model=str(rm), **(defaults | options))
 
@@ -272,8 +273,6 @@ def test_reward_is_centred_by_the_reward_models_own_statistics(tmp_path, base, t
     ppo = loaded(tmp_path, base, tokenizer)
     (judge,) = ppo.roles.reward_models
     torch.testing.assert_close(judge.centring(torch.tensor([0.25, 2.25])), torch.tensor([0.0, 1.0]))
-    hidden = torch.randn(2, 32)
-    torch.testing.assert_close(ppo.role("critic").head(hidden), judge.centring(judge.role.head(hidden)))
     rollout = ppo.rollout(prompt_batch(tokenizer), torch.Generator().manual_seed(0))
     torch.testing.assert_close(rollout.scores, judge.centring(rollout.raw_scores))
 
@@ -400,7 +399,7 @@ def learned(tmp_path, base, tokenizer, kl_coef):
     """Return (reward, KL in nats per token) of the policy after 30 rollouts of 16 answers."""
     torch.manual_seed(0)
     sft, rm = (write_stage(tmp_path / f"{value}", base, tokenizer, 0, value) for value in (False, True))
-    rewards = {"kl_coef": kl_coef, "scale_reward": False, "missing_eos_penalty": 0.0}
+    rewards = {"kl_coef": kl_coef, "reward_unit": "raw", "missing_eos_penalty": 0.0}
     rates = {"learning_rate": 1e-2, "critic_learning_rate": 1e-2, "minibatch_size": 16, "max_new_tokens": 8}
     ppo = EmitEvenTokens(policy=str(sft), reward_model=str(rm), **rewards, **rates)
     trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer, ["안녕"] * 16)] * 30))

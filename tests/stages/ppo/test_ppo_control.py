@@ -19,7 +19,7 @@ def models(tmp_path_factory, base, tokenizer):
 
 
 def module(models, **options):
-    small = {"max_new_tokens": 6, "minibatch_size": 2, "ppo_epochs": 2, "learning_rate": 1e-2}
+    small = {"max_new_tokens": 6, "minibatch_size": 2, "ppo_epochs": 2, "learning_rate": 1e-2, "critic_warmup": 0}
     return PPOModule(policy=str(models[0]), reward_model=str(models[1]), **(small | options))
 
 
@@ -52,36 +52,85 @@ def test_the_adaptive_weight_follows_the_kl_of_answers_not_of_tokens(tmp_path, m
 
 
 def rates_of(ppo, run, batches):
-    """Fit, and return the rates (policy, critic) at the start of each rollout."""
+    """Fit, and return the rates (policy, critic) of each optimizer step."""
     rates = []
-    step = ppo.training_step
+    clip = ppo.on_before_optimizer_step
 
-    def noted(batch, batch_idx):
-        rates.append([group["lr"] for group in ppo.optimizers().param_groups])
-        return step(batch, batch_idx)
+    def noted(optimizer):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        clip(optimizer)
 
-    ppo.training_step = noted
+    ppo.on_before_optimizer_step = noted
     run.fit(ppo, datamodule=BatchData(batches))
     return rates
 
 
 def test_policy_and_critic_have_their_own_rates_which_fall_to_zero(tmp_path, models, tokenizer):
-    """Four rollouts: before each the rates stand at 4, 3, 2 and 1 quarters."""
-    ppo = module(models, learning_rate=1e-3, critic_learning_rate=4e-3)
-    rates = rates_of(ppo, trainer(tmp_path), [prompt_batch(tokenizer)] * 4)
-    assert rates == [pytest.approx([share * 1e-3, share * 4e-3]) for share in (1.0, 0.75, 0.5, 0.25)]
+    """Two rollouts of four steps: before each the rates stand at 8, 7, 6, ... eighths."""
+    ppo = module(models, learning_rate=1e-3, critic_learning_rate=4e-3, warmup=0.0)
+    rates = rates_of(ppo, trainer(tmp_path), [prompt_batch(tokenizer)] * 2)
+    assert rates == [pytest.approx([left / 8 * 1e-3, left / 8 * 4e-3]) for left in range(8, 0, -1)]
     sizes = [sum(p.numel() for p in group["params"]) for group in ppo.optimizers().param_groups]
     roles = (ppo.roles.policy, ppo.roles.critic)
     assert sizes == [sum(p.numel() for p in role.parameters() if p.requires_grad) for role in roles]
 
 
+def test_the_rates_rise_over_the_warm_up_and_then_fall(tmp_path, models, tokenizer):
+    """Eight steps, half of them warm-up: 1, 2, 3, 4 quarters, then 4, 3, 2, 1 quarters."""
+    ppo = module(models, learning_rate=1e-3, warmup=0.5)
+    rates = [policy for policy, _ in rates_of(ppo, trainer(tmp_path), [prompt_batch(tokenizer)] * 2)]
+    assert rates == pytest.approx([share * 1e-3 for share in (0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25)])
+
+
+def test_the_critics_warm_up_uses_none_of_the_policys_schedule(tmp_path, models, tokenizer):
+    """Four rollouts of four steps, two for the critic alone: the policy's eight steps have a whole schedule."""
+    ppo = module(models, learning_rate=1e-3, critic_learning_rate=1e-3, warmup=0.5, critic_warmup=2)
+    policy, critic = zip(*rates_of(ppo, trainer(tmp_path), [prompt_batch(tokenizer)] * 4), strict=True)
+    schedule = (0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25)
+    assert policy == pytest.approx([0.0] * 8 + [share * 1e-3 for share in schedule])
+    assert critic[:8] == pytest.approx([step / 8 * 1e-3 for step in range(1, 9)])
+
+
 def test_the_rate_follows_the_steps_where_updates_end_early(tmp_path, models, tokenizer):
-    """A run of 8 steps whose updates end after one step each: the rate falls by an eighth a rollout."""
-    ppo = module(models, target_kl=1e-9, learning_rate=1e-2)
+    """A run of 8 steps whose updates end after one step each: the rate falls by an eighth a step."""
+    ppo = module(models, target_kl=1e-9, learning_rate=1e-2, warmup=0.0)
     run = trainer(tmp_path, max_steps=8, max_epochs=-1)
     rates = [policy for policy, _ in rates_of(ppo, run, [prompt_batch(tokenizer)])]
-    assert rates[:4] == pytest.approx([1e-2 * (8 - step) / 8 for step in range(4)])
-    assert all(rate > 0 for rate in rates)
+    assert rates == pytest.approx([1e-2 * (8 - step) / 8 for step in range(8)])
+
+
+def test_the_policy_stays_while_the_critic_warms_up(tmp_path, models, tokenizer):
+    """Four rollouts, two for the critic alone: until then no weight of the policy moves, nor AdamW's state for it."""
+    ppo = module(models, critic_warmup=2)
+    ppo.configure_model()
+    start = {role.name: [p.detach().clone() for p in role.parameters()] for role in ppo.roles.trained()}
+    moved = []
+
+    def changed(name):
+        return not all(torch.equal(p, old) for p, old in zip(ppo.role(name).parameters(), start[name], strict=True))
+
+    step = ppo.training_step
+
+    def noted(batch, batch_idx):
+        step(batch, batch_idx)
+        state = ppo.optimizers().optimizer.state
+        has_state = any(len(state[p]) for p in ppo.trained_parameters("policy") if p in state)
+        moved.append((changed("policy"), changed("critic"), has_state))
+
+    ppo.training_step = noted
+    trainer(tmp_path).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)] * 4))
+    assert moved == [(False, True, False)] * 2 + [(True, True, True)] * 2
+
+
+def test_the_critics_warm_up_leaves_half_of_the_rollouts_to_the_policy(tmp_path, models, tokenizer):
+    """Two rollouts, and eight steps that are two rollouts: one of them; a single rollout trains the policy."""
+    for rollouts, limits, expected in ((2, {}, 1), (1, {"max_steps": 8, "max_epochs": -1}, 1), (1, {}, 0)):
+        ppo = module(models, critic_warmup=5)
+        with pytest.warns(
+            UserWarning, match=r"critic_warmup=5 is more than half of the run's \d rollouts; the critic is"
+        ):
+            trainer(tmp_path, **limits).fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)] * rollouts))
+        assert ppo.schedule.critic_rollouts == expected
 
 
 def test_max_steps_ends_a_run_in_the_middle_of_an_update(tmp_path, models, tokenizer):
@@ -91,20 +140,23 @@ def test_max_steps_ends_a_run_in_the_middle_of_an_update(tmp_path, models, token
     assert run.global_step == 6
 
 
-def test_the_gradients_norm_is_clipped(tmp_path, models, tokenizer):
-    ppo = module(models, max_grad_norm=1e-3)
+def test_the_gradients_norms_are_clipped_apart(tmp_path, models, tokenizer):
+    """Each of the two has the norm that it is clipped to, however large the other's is."""
+    ppo = module(models, max_grad_norm=1e-3, vf_coef=100.0)
     norms = []
     clip = ppo.on_before_optimizer_step
 
     def measured(optimizer):
         clip(optimizer)
-        norms.append(torch.stack([p.grad.norm() for p in ppo.trainable_parameters()]).norm())
+        parts = [ppo.trained_parameters(name) for name in ("policy", "critic")]
+        norms.extend(torch.stack([p.grad.norm() for p in part]).norm().item() for part in parts)
 
     ppo.on_before_optimizer_step = measured
     run = trainer(tmp_path)
     run.fit(ppo, datamodule=BatchData([prompt_batch(tokenizer)]))
-    assert run.callback_metrics["ppo/grad_norm"] > 1e-3
-    assert all(norm.item() == pytest.approx(1e-3, rel=1e-3) for norm in norms)
+    logged = [run.callback_metrics[f"ppo/{name}_grad_norm"] for name in ("policy", "critic")]
+    assert min(logged) > 1e-3
+    assert norms == pytest.approx([1e-3] * len(norms), rel=1e-3)
 
 
 def test_a_run_bounded_by_time_alone_is_refused(tmp_path, models, tokenizer):
@@ -168,7 +220,7 @@ def test_the_length_penalty_is_charged_by_the_token(tmp_path, models, tokenizer)
 
 
 def test_the_reward_is_logged_raw_and_centred(tmp_path, models, tokenizer):
-    _, run = fitted(tmp_path, models, tokenizer, 1)
+    _, run = fitted(tmp_path, models, tokenizer, 1, reward_unit="held_out")
     raw, centred = run.callback_metrics["ppo/raw_score"], run.callback_metrics["ppo/centred_score"]
     torch.testing.assert_close(centred, (raw - 0.25) / 2.0)  # write_stage's mean and spread
 
