@@ -14,8 +14,8 @@ class Size:
     facts_per_relation: int | None = None  # None uses all facts
     corpus_chars: int = 250_000  # of clean text
     sft_rows: int = 3_000
-    rm_rows: int = 900
-    ppo_rows: int = 1_200
+    rm_rows: int = 1_800
+    ppo_rows: int = 1_600
     talk_share: float = 0.35  # of the different rows of SFT, RM and PPO, and of the corpus' characters
     asked_share: float = 0.25  # of the corpus' characters: questions with their answers
     dirt_share: float = 0.15  # of the rows of every training file
