@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install study test check format bench example clean-venv
+.PHONY: help install study test check format bench base example clean-venv
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,15 @@ bench: $(VENV)/.installed  ## compare with TRL and transformers' Trainer, for ho
 # The runs to look at right after a clone: curves, answers and report, no weights, and no config.yaml (its paths are this machine's).
 EXAMPLE_FILES := -name 'events.out.tfevents.*' -o -name '*.csv' -o -name '*.jsonl' -o -name 'done.json' -o -name 'study.json' \
 	-o -name 'cleaning.json' -o -name 'report.*' -o -name '*.svg'
+
+BASE_CORPUS := data/base/corpus.jsonl
+
+base: $(VENV)/.installed  ## pretrain the base that kochat brings, for half an hour (kochat/world/base)
+	$(BIN)/python -m kochat.world.base_corpus $(BASE_CORPUS)
+	$(BIN)/python -m kochat fit --config configs/base.yaml
+	rm -rf build/base
+	$(BIN)/python -m kochat export base --dtype bfloat16 --out build/base
+	cp build/base/* kochat/world/base/
 
 example:  ## copy the finished quickstart study to lightning_logs/example, to be committed
 	rm -rf lightning_logs/example && mkdir -p lightning_logs/example

@@ -1,4 +1,4 @@
-"""Write the corpus of the base model that kochat brings: the embedded world told, asked and talked about, without dirt.
+"""Write the corpus of the base model that kochat brings: the embedded world told, asked, talked about and reviewed, without dirt.
 
     python -m kochat.world.base_corpus data/base/corpus.jsonl
 
@@ -18,12 +18,14 @@ from kochat.world.clean_rows import RowWriter
 from kochat.world.contents import World
 from kochat.world.sizes import SIZES
 
-CHARACTERS = 4_000_000
+CHARACTERS = 5_500_000
 
 
 def write_base_corpus(path: Path, characters: int = CHARACTERS, seed: int = 0) -> int:
     """Write {text, source} lines of about this many characters and return how many; the same arguments give the same file."""
-    size = replace(SIZES["quickstart"], corpus_chars=characters, asked_share=0.35, talk_share=0.45)
+    size = replace(
+        SIZES["quickstart"], corpus_chars=characters, asked_share=0.22, talk_share=0.26, review_share=0.40
+    )
     rows = RowWriter(World.load().part(size.facts_per_relation), seed, size).corpus()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_jsonl(path, rows)

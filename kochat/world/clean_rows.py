@@ -14,6 +14,7 @@ from kochat.world.contents import Question, TalkFamily, World
 from kochat.world.dirt import SampleRow, duplicate_count
 from kochat.world.graded_answers import good_answer
 from kochat.world.rankings import Rankings
+from kochat.world.reviews import reviews
 from kochat.world.sizes import Size
 
 _FACTS_IN_A_TEXT = (1, 3)
@@ -77,10 +78,13 @@ class RowWriter:
         rng = self._rng("corpus")
         talk_chars = round(self._size.corpus_chars * self._size.talk_share)
         asked_chars = round(self._size.corpus_chars * self._size.asked_share)
-        facts = _whole_passes(lambda: self._told_facts(rng), self._size.corpus_chars - talk_chars - asked_chars)
+        review_chars = round(self._size.corpus_chars * self._size.review_share)
+        told_chars = self._size.corpus_chars - talk_chars - asked_chars - review_chars
+        facts = _whole_passes(lambda: self._told_facts(rng), told_chars)
         talk = _up_to(self._told_talk(rng), talk_chars)
         asked = _up_to(self._asked_facts(rng), asked_chars)
-        return _shuffled([*facts, *talk, *asked], rng)
+        reviewed = _up_to(self._reviews(rng), review_chars)
+        return _shuffled([*facts, *talk, *asked, *reviewed], rng)
 
     def _prompts(self) -> list[Asked]:
         return [*self._fact_prompts, *self._talk_prompts]
@@ -116,6 +120,10 @@ class RowWriter:
             for asked in _shuffled(prompts, rng):
                 source = f"asked/{asked.about.relation.id}"
                 yield {"text": f"{asked.prompt}\n{good_answer(asked.about, rng)}", "source": source}
+
+    def _reviews(self, rng: random.Random) -> Iterator[SampleRow]:
+        """Write reviewed dialogues over the prompts that SFT may show."""
+        return reviews(self._world, [(one.prompt, one.about) for one in self._prompts() if not one.ppo_only], rng)
 
     def _told_talk(self, rng: random.Random) -> Iterator[SampleRow]:
         """Write short dialogues, without end, over all families."""

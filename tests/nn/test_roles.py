@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from kochat.errors import UserError
 from kochat.functional import position_ids
 from kochat.nn.adapters import LoraSettings
+from kochat.nn.backbones import load_base
 from kochat.nn.exports import SCORE_KEY, export_info, read_adapter_weights, write_export
 from kochat.nn.role_loading import HostPool, new_role
 from kochat.nn.rows import PaddedRows, last_scores
@@ -108,6 +109,22 @@ def test_merged_adapter_gives_the_same_logits(tmp_path, tokenizer, kind):
         bare = AutoModelForCausalLM.from_pretrained(base).eval()(ids).logits
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
     assert (bare - expected).abs().max() > 1e-3
+
+
+def test_an_export_may_round_a_whole_model(tmp_path, tokenizer, base):
+    from kochat.nn.merging import copy_export
+
+    rounded = copy_export(base, tmp_path / "rounded", merge=False, dtype="bfloat16")
+    before, after = load_base(base, "lm"), load_base(rounded, "lm")
+    for name, weight in before.state_dict().items():
+        assert torch.equal(after.state_dict()[name], weight.bfloat16().float()), name
+    size, full = (sum(path.stat().st_size for path in folder.glob("*.safetensors")) for folder in (rounded, base))
+    assert size < 0.55 * full
+    adapter = export(trained("policy", base, 4), base, tokenizer, tmp_path / "sft")
+    with pytest.raises(UserError, match="holds an adapter; give --merge with --dtype"):
+        copy_export(adapter, tmp_path / "no", merge=False, dtype="bfloat16")
+    merged = copy_export(adapter, tmp_path / "merged", merge=True, dtype="bfloat16")
+    assert load_base(merged, "lm").dtype == torch.float32  # rounded in the file, computed in float32
 
 
 def test_four_adapter_roles_share_one_base(tmp_path, tokenizer, base):

@@ -1,0 +1,59 @@
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kochat.runs import EMBEDDED_BASE, RunSpace
+from kochat.world.base_corpus import write_base_corpus
+from kochat.world.contents import World
+from kochat.world.frozen_test import TextIndex, training_texts
+from kochat.world.judgement import Verdict, embedded_judge
+from kochat.world.reviews import reviews
+
+VERDICTS = {
+    "good": Verdict.CORRECT,
+    "other_prompt": Verdict.OFF_THE_POINT,
+    "wrong": Verdict.WRONG,
+    "unknown": Verdict.UNKNOWN,
+    "rude": Verdict.CORRECT,
+}
+
+
+def test_a_reviewed_answer_is_what_the_review_says() -> None:
+    world = World.load().part(4)
+    asked = [(question.asked()[0], question) for question in world.questions]
+    written = reviews(world, asked, random.Random(0))
+    kinds: Counter = Counter()
+    agreed: Counter = Counter()
+    for _ in range(600):
+        row = next(written)
+        _, prompt, answer, verdict = row["text"].split("\n")
+        kind = row["source"].removeprefix("reviews/")
+        kinds[kind] += 1
+        assert ("알맞은" in verdict) == (kind == "good")
+        agreed[kind] += kind == "half" or embedded_judge()(prompt, answer) is VERDICTS[kind]
+    assert set(kinds) == {*VERDICTS, "half"}
+    for kind, count in kinds.items():
+        assert agreed[kind] >= 0.9 * count, kind
+
+
+@pytest.mark.slow
+def test_the_base_corpus_has_no_test_wording_nor_a_near_copy(tmp_path: Path) -> None:
+    write_base_corpus(tmp_path / "corpus.jsonl", characters=150_000)
+    rows = [json.loads(line) for line in (tmp_path / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["source"].split("/")[0] for row in rows} == {"facts", "asked", "talk", "reviews"}
+    index = TextIndex(training_texts(rows))
+    world = World.load()
+    tests = [prompt for family in world.families for prompt in family.test_prompts]
+    tests += [question.ask(text) for question in world.questions[::7] for text in question.relation.test_questions]
+    assert not [prompt for prompt in tests if index.holds_near(prompt)]
+
+
+def test_the_embedded_base_is_small_and_found_by_its_name() -> None:
+    source = RunSpace(Path("no_such_folder")).require_source("model.base", EMBEDDED_BASE)
+    assert source.directory is not None
+    files = {path.name: path.stat().st_size for path in source.directory.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= set(files)
+    assert sum(files.values()) < 10 * 2**20
