@@ -22,7 +22,9 @@ METRICS_FILE = "metrics.csv"
 ANSWERS_FILE = "answers.jsonl"  # of `predict`
 SAMPLES_FILE = "samples.jsonl"  # answers, as the run wrote them
 SCORED_FILE = "scored.jsonl"  # the same answers with a study's rewards and verdicts
+PPO_SAMPLES_FILE = "ppo_samples.jsonl"  # sampled answers to the test prompts, with rewards and KL
 PREFERENCE_SCORES_FILE = "rm_scores.jsonl"
+BEST_OF_N_FILE = "best_of_n.jsonl"  # n sampled answers to each test prompt, with rewards
 EXAMPLES = "example"
 _VERSION = re.compile(r"version_(\d+)$")
 
