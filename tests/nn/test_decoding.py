@@ -247,8 +247,6 @@ def test_with_given_random_numbers_an_answer_does_not_depend_on_the_other_rows(r
     together = generate(role, ids, mask, settings, uniforms=uniforms)
     assert len(set(together.mask.sum(1).tolist())) > 1
     for row in range(len(ids)):
-        alone = generate(
-            role, ids[row : row + 1], mask[row : row + 1], settings, uniforms=uniforms[row : row + 1]
-        )
+        alone = generate(role, ids[row : row + 1], mask[row : row + 1], settings, uniforms=uniforms[row : row + 1])
         kept = alone.mask[0]
         assert alone.responses[0][kept].tolist() == together.responses[row][together.mask[row]].tolist()
