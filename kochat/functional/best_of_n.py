@@ -49,8 +49,8 @@ def expected_best(scores: Tensor, k: int) -> Tensor:
 def best_of_kl(k: int) -> float:
     """Return log k - (k - 1) / k: KL(best of k samples of a policy || the policy), in nats per answer.
 
-    Exact if all samples differ and no two have the same score, otherwise an upper bound (Stiennon et al. 2020, arXiv:2009.01325,
-    appendix G.3; Beirami et al. 2024, arXiv:2401.01879).
+    Exact if all samples differ and no two have the same score, otherwise an upper bound (Stiennon et al. 2020, arXiv:2009.01325;
+    Beirami et al. 2024, arXiv:2401.01879).
 
     Raises:
         ValueError: ``k`` is under 1.

@@ -82,7 +82,7 @@ class BestOfNModule(StageModule):
         """Clear the answers of the previous test."""
         self._rows = []
 
-    def test_step(self, batch: PromptBatch, batch_idx: int) -> AnsweredBatch:
+    def test_step(self, batch: PromptBatch, batch_idx: int) -> AnsweredBatch:  # type: ignore[override]
         """Sample and score n answers to each test prompt; `AnswerEvaluation` scores and writes the best."""
         rows = self.candidates(batch)
         self._rows += rows

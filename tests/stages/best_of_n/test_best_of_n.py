@@ -136,7 +136,7 @@ def test_neither_batches_nor_a_second_test_change_an_answer(run, tmp_path, sourc
 
 @pytest.mark.slow
 def test_two_ranks_write_the_rows_of_one(run, tmp_path, sources, tokenizer):
-    _, metrics, folder = run
+    _, _, folder = run
     run_test(tmp_path, module(sources, tokenizer), Prompts(tokenizer), strategy="ddp_spawn", devices=2)
     for name in ("best_of_n.jsonl", "samples.jsonl"):
         one, two = lines(folder / name), lines(tmp_path / name)
