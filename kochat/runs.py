@@ -25,6 +25,7 @@ SAMPLES_FILE = "samples.jsonl"  # answers, as the run wrote them
 SCORED_FILE = "scored.jsonl"  # the same answers with a study's rewards and verdicts
 PPO_SAMPLES_FILE = "ppo_samples.jsonl"  # sampled answers to the test prompts, with rewards and KL
 PREFERENCE_SCORES_FILE = "rm_scores.jsonl"
+BEST_OF_N_FILE = "best_of_n.jsonl"  # n sampled answers to each test prompt, with rewards
 PAIR_SCORES_FILE = "pair_scores.jsonl"  # of labelled pairs
 EXAMPLES = "example"
 EMBEDDED_BASE = "embedded"  # the name of the base model that kochat brings

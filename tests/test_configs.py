@@ -45,7 +45,7 @@ def instantiate(*args):
 
 
 def subcommand(path):
-    return "test" if path.stem == "baseline" else "fit"
+    return "test" if path.stem in ("baseline", "best_of_n") else "fit"
 
 
 def name(path):
@@ -73,7 +73,7 @@ def test_every_run_instantiates(path):
     assert cli.name == path.stem
     assert (
         cli.model.stage.name
-        == {"pp": "ppo", "rm": "rm", "sf": "sft", "pr": "pretrain", "ba": "baseline"}[path.stem[:2]]
+        == {"pp": "ppo", "rm": "rm", "sf": "sft", "pr": "pretrain", "ba": "baseline", "be": "best_of_n"}[path.stem[:2]]
     )
     stem = re.fullmatch(r"(?:sft|rm)_lora(\d+)|ppo_kl(\d)(\d)|\w+", path.stem)
     if stem.group(1):
@@ -87,7 +87,7 @@ def test_every_run_instantiates(path):
 @pytest.mark.parametrize("path", RUNS, ids=name)
 def test_every_overlay_fits(path, overlay):
     """An overlay goes on every run that has its keys: one of `base` on those that start from a base."""
-    if overlay.stem == "small_base" and path.stem.startswith(("ppo", "pretrain")):
+    if overlay.stem == "small_base" and path.stem.startswith(("ppo", "pretrain", "best_of_n")):
         pytest.skip("starts from no base")
     extra = ["--trainer.precision", "bf16-mixed"] if overlay.stem == "bf16" else []
     cli = instantiate(subcommand(path), "--config", path, "--config", overlay, *extra)

@@ -65,7 +65,11 @@ class PromptBatch(Batch):
 
     def shard(self, rank: int, ranks: int) -> PromptBatch:
         """Return the prompts rank, rank + ranks, rank + 2 * ranks and so on."""
-        return PromptBatch(**{each.name: getattr(self, each.name)[rank::ranks] for each in fields(self)})
+        return self.part(slice(rank, None, ranks))
+
+    def part(self, rows: slice) -> PromptBatch:
+        """Return the prompts of a slice."""
+        return PromptBatch(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Pure functions of tensors: masking, log-probabilities, KL, advantages and losses."""
 
 from kochat.functional.advantages import gae, shaped_rewards
+from kochat.functional.best_of_n import best_of_k_weights, best_of_kl, expected_best
 from kochat.functional.blockwise_logprobs import linear_logprobs, linear_logprobs_and_entropy
 from kochat.functional.kl import KL_KINDS, adapted_kl_coef, kl_estimate
 from kochat.functional.logprobs import entropy, token_logprobs
@@ -19,7 +20,10 @@ from kochat.functional.ridge_regression import ridge_weights
 __all__ = [
     "KL_KINDS",
     "adapted_kl_coef",
+    "best_of_k_weights",
+    "best_of_kl",
     "entropy",
+    "expected_best",
     "gae",
     "kl_estimate",
     "length_mask",

@@ -65,6 +65,7 @@ def generate(
     mask: torch.Tensor,
     settings: GenerationSettings,
     generator: torch.Generator | None = None,
+    uniforms: torch.Tensor | None = None,
 ) -> Generation:
     """Answer left-padded prompts.
 
@@ -74,12 +75,14 @@ def generate(
         mask: (b, p) bool, True on prompt tokens.
         settings: lengths, temperature and stop tokens.
         generator: the random generator; None takes torch's own.
+        uniforms: (b, max_new_tokens) float64 random numbers in [0, 1), one a token, which decide the draw instead of the
+            generator. So a row's answer does not depend on the other rows of the batch.
 
     Returns:
         Responses of r <= max_new_tokens tokens; r is the longest answer's length.
     """
     with role.active():  # once, and not at every token
-        return _decode_steps(role, input_ids, mask, settings, generator)
+        return _decode_steps(role, input_ids, mask, settings, generator, uniforms)
 
 
 def _decode_steps(
@@ -88,6 +91,7 @@ def _decode_steps(
     mask: torch.Tensor,
     settings: GenerationSettings,
     generator: torch.Generator | None,
+    uniforms: torch.Tensor | None,
 ) -> Generation:
     """Draw one token per row and step until all rows have ended; see `generate`."""
     size, width, device = len(input_ids), settings.max_new_tokens, input_ids.device
@@ -102,7 +106,8 @@ def _decode_steps(
     cache, step_ids = DynamicCache(), input_ids
     for step in range(width):
         logits = role.logits(role.hidden(step_ids, mask, cache)[:, -1])
-        token, logprob = draw(logits, settings.temperature, generator)
+        uniform = None if uniforms is None else uniforms[rows, step]
+        token, logprob = draw(logits, settings.temperature, generator, uniform)
         running = ~stopped[rows]
         tokens[rows, step] = torch.where(running, token, settings.pad_id)
         logprobs[rows, step] = logprob.masked_fill(~running, 0.0)
@@ -121,11 +126,20 @@ def _decode_steps(
 
 
 def draw(
-    logits: torch.Tensor, temperature: float, generator: torch.Generator | None
+    logits: torch.Tensor,
+    temperature: float,
+    generator: torch.Generator | None,
+    uniform: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw one token per row from float32 logits (b, vocab); return its id (b,) and log-probability (b,) in nats."""
+    """Draw one token per row from float32 logits (b, vocab); return its id (b,) and log-probability (b,) in nats.
+
+    The random numbers come from the generator, or are ``uniform`` (b,), in [0, 1).
+    """
     probabilities = (logits if temperature in (0, 1) else logits / temperature).softmax(dim=-1)
-    drawn = _sample(probabilities, generator) if temperature else logits.argmax(dim=-1)
+    if not temperature:
+        drawn = logits.argmax(dim=-1)
+    else:
+        drawn = _sample(probabilities, generator) if uniform is None else _look_up(probabilities, uniform)
     return drawn, probabilities.gather(-1, drawn.unsqueeze(-1)).squeeze(-1).log()
 
 
@@ -147,6 +161,17 @@ def _sample(probabilities: torch.Tensor, generator: torch.Generator | None) -> t
         -1
     )  # the first sum above: its token's weight is not 0
     return found.clamp(max=probabilities.shape[-1] - 1)  # NaN is above nothing; the update will say that it is there
+
+
+def _look_up(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Return the token of each row at which the cumulative probability (b, vocab) exceeds ``uniform`` (b,).
+
+    In whole numbers of 2**-50: their sums are exact, so they are the same on every device, and deterministic on a GPU.
+    """
+    cumulative = (probabilities * 2**50).long().cumsum(dim=-1)
+    below = (uniform.unsqueeze(-1) * cumulative[:, -1:]).long()  # less than the total, since uniform is less than 1
+    found = torch.searchsorted(cumulative, below, right=True).squeeze(-1)
+    return found.clamp(max=probabilities.shape[-1] - 1)  # NaN has no sum
 
 
 def decode(tokenizer, responses: torch.Tensor, mask: torch.Tensor) -> list[str]:

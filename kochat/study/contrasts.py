@@ -130,7 +130,8 @@ class ContrastMaker:
         chain = [trained[-1]]
         while upstream := self._upstream(chain[0], compared):
             chain.insert(0, upstream)
-        untrained = [run for run in compared.values() if not run.stage.trains and run not in chain]
+        others = [run for run in compared.values() if not run.stage.trains and run not in chain]
+        untrained = [run for run in others if self._upstream(run, compared) is None]  # best-of-n starts from SFT
         return [run.origin for run in [*untrained[:1], *chain]]
 
     def _upstream(self, run: ResolvedRun, compared: dict[str, ResolvedRun]) -> ResolvedRun | None:

@@ -23,9 +23,7 @@ CHARACTERS = 5_500_000
 
 def write_base_corpus(path: Path, characters: int = CHARACTERS, seed: int = 0) -> int:
     """Write {text, source} lines of about this many characters and return how many; the same arguments give the same file."""
-    size = replace(
-        SIZES["quickstart"], corpus_chars=characters, asked_share=0.22, talk_share=0.26, review_share=0.40
-    )
+    size = replace(SIZES["quickstart"], corpus_chars=characters, asked_share=0.22, talk_share=0.26, review_share=0.40)
     rows = RowWriter(World.load().part(size.facts_per_relation), seed, size).corpus()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_jsonl(path, rows)

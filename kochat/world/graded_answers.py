@@ -86,7 +86,10 @@ class WorseAnswers:
         else:
             near = [other for other in self._world.families if other.topic != about.topic]
         far: list[About] = [*self._world.questions, *self._far_talk(about)]
-        chosen = [*_some(near, _OTHERS // 2, rng), *_some([other for other in far if other != about], _OTHERS // 2, rng)]
+        chosen = [
+            *_some(near, _OTHERS // 2, rng),
+            *_some([other for other in far if other != about], _OTHERS // 2, rng),
+        ]
         right = set(good_answers(about))
         return [text for other in chosen for text in good_answers(other) if text not in right]
 

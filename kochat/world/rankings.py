@@ -83,6 +83,4 @@ def test_pairs(world: World, test_rows: Iterable[dict[str, Any]], rng: random.Ra
     abouts: dict[str, Question | TalkFamily] = {family.id: family for family in world.families}
     abouts |= {fact.id: question for question in world.questions for fact in question.facts}
     asked = (row for row in test_rows if row["kind"] != "corpus_only")
-    return [
-        pair for row in asked for pair in rankings.pairs(row, abouts[row.get("fact_id") or row["family"]], rng)
-    ]
+    return [pair for row in asked for pair in rankings.pairs(row, abouts[row.get("fact_id") or row["family"]], rng)]

@@ -34,7 +34,13 @@ SIZES = {
     # A model of two million parameters cannot learn 700 facts in two minutes, so the quickstart asks fewer facts more often.
     "quickstart": Size(facts_per_relation=16, sft_rows=2_400),
     "full": Size(
-        corpus_chars=600_000, sft_rows=6_000, rm_rows=2_000, ppo_rows=2_400, test_usual=300, test_roundabout=300, test_corpus_only=60
+        corpus_chars=600_000,
+        sft_rows=6_000,
+        rm_rows=2_000,
+        ppo_rows=2_400,
+        test_usual=300,
+        test_roundabout=300,
+        test_corpus_only=60,
     ),
     "tiny": Size(
         corpus_chars=40_000,

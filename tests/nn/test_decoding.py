@@ -220,3 +220,33 @@ def test_the_largest_uniform_number_draws_the_last_token_that_has_weight(monkeyp
 def test_a_row_that_is_no_distribution_ends_in_a_number_that_is_not_finite():
     _, logprobs = draw(torch.tensor([[torch.nan, 0.0], [0.0, 0.0]]), 1.0, torch.Generator().manual_seed(0))
     assert logprobs.isfinite().tolist() == [False, True]
+
+
+def test_given_random_numbers_are_looked_up_in_the_cumulative_probabilities():
+    """Shares 0.25, 0, 0.5, 0.25: the borders are 0.25 and 0.75, and a token of probability 0 is never drawn."""
+    logits = torch.tensor([[0.25, 0.0, 0.5, 0.25]]).log().repeat(7, 1)
+    uniform = torch.tensor([0.0, 0.2499, 0.2501, 0.5, 0.7499, 0.7501, 1 - 2**-53], dtype=torch.float64)
+    token, logprob = draw(logits, 1.0, None, uniform)
+    assert token.tolist() == [0, 0, 2, 2, 2, 3, 3]
+    assert logprob.exp().tolist() == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.5, 0.25, 0.25])
+
+
+def test_given_random_numbers_draw_at_the_temperature():
+    logits = torch.tensor([[0.0, 1.0, -1.0, 0.5]]).repeat(20_000, 1)
+    uniform = torch.rand(20_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    token, _ = draw(logits, 0.7, None, uniform)
+    shares = torch.bincount(token, minlength=4) / len(token)
+    torch.testing.assert_close(shares, (logits[0] / 0.7).softmax(-1), atol=0.01, rtol=0)
+
+
+def test_with_given_random_numbers_an_answer_does_not_depend_on_the_other_rows(role, tokenizer):
+    ids, mask = prompts(tokenizer)
+    stops = (0, *range(1, 400, 5))  # answers of different lengths: rows leave the batch
+    settings = replace(SETTINGS, temperature=1.0, stop_ids=stops)
+    uniforms = torch.rand(len(ids), 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    together = generate(role, ids, mask, settings, uniforms=uniforms)
+    assert len(set(together.mask.sum(1).tolist())) > 1
+    for row in range(len(ids)):
+        alone = generate(role, ids[row : row + 1], mask[row : row + 1], settings, uniforms=uniforms[row : row + 1])
+        kept = alone.mask[0]
+        assert alone.responses[0][kept].tolist() == together.responses[row][together.mask[row]].tolist()

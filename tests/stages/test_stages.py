@@ -13,7 +13,7 @@ from kochat.stages import built_in, by_name, stages_by_name
 def test_every_folder_is_a_stage_in_the_order_of_training():
     folders = {path.parent.name for path in Path(kochat.stages.__path__[0]).glob("*/__init__.py")}
     assert {stage.package.rpartition(".")[2] for stage in built_in()} == folders
-    assert [stage.name for stage in built_in()] == ["pretrain", "baseline", "sft", "rm", "ppo"]
+    assert [stage.name for stage in built_in()] == ["pretrain", "baseline", "sft", "rm", "ppo", "best_of_n"]
 
 
 def test_a_stage_of_another_package_may_not_take_a_known_name():

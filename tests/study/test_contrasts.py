@@ -79,6 +79,14 @@ def test_a_model_that_starts_from_the_baseline_has_it_once_in_its_chain():
     assert [entry.chain for entry in entries] == [["plain", "sft16"]]
 
 
+def test_an_untrained_run_that_starts_from_another_is_no_baseline():
+    best = run("best", "best_of_n", sources={"policy": "sft16"})
+    entries = maker(sft(16), best, ppo(0.1)).default()
+    assert [entry.chain for entry in entries] == [["sft16", "ppo0.1"]]
+    entries = maker(run("plain", "baseline"), sft(16), best, ppo(0.1)).default()
+    assert [entry.chain for entry in entries] == [["plain", "sft16", "ppo0.1"]]
+
+
 def test_runs_that_start_from_nothing_have_no_default_chain():
     assert [entry.chain for entry in maker(sft(8), sft(16)).default()] == [[]]
 

@@ -152,7 +152,9 @@ def test_corpus_only_facts_are_told_and_never_asked(rows: dict[str, list[dict]])
         assert all(fact.object in told for fact in question.facts)
 
 
-def test_usual_and_roundabout_facts_of_the_test_set_are_asked_in_sft_in_other_words(rows: dict[str, list[dict]]) -> None:
+def test_usual_and_roundabout_facts_of_the_test_set_are_asked_in_sft_in_other_words(
+    rows: dict[str, list[dict]],
+) -> None:
     asked = {prompt_key(row["prompt"]) for row in rows[SFT]}
     questions = {fact.id: question for question in World.load().questions for fact in question.facts}
     for row in rows["test.jsonl"]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kochat.text.particles import fill
-from kochat.world.graded_answers import good_answers, half_answers
 from kochat.world.contents import Question, World
+from kochat.world.graded_answers import good_answers, half_answers
 from kochat.world.judgement import Judge, Verdict, embedded_judge
 
 HERE = Path(__file__).parent

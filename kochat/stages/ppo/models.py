@@ -10,16 +10,14 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from kochat.engine.inputs import Inputs
-from kochat.errors import UserError
-from kochat.nn.exports import ExportInfo, read_info, template_digest
+from kochat.nn.exports import read_info
 from kochat.nn.role_loading import HostPool
 from kochat.nn.roles import Role
-from kochat.nn.tokenizers import load_tokenizer
+from kochat.rewards.model_checks import check_reward_model, check_template
 from kochat.rewards.reward_models import RewardModel, export_centring, load_reward_model
 from kochat.runs import DONE_FILE, read_done
 from kochat.stages.ppo import UNIT_METRIC
 from kochat.stages.ppo.options import PPOOptions
-from kochat.text.tokenizer_identity import tokenizer_digest
 
 
 @dataclass(frozen=True)
@@ -150,21 +148,6 @@ def load_roles(sources: PPOSources, tokenizer: PreTrainedTokenizerFast, *, scale
     critic = pool.load("critic", next(iter(sources.reward_models.values())), value=True)
     critic.head = critic.head.with_bias()  # type: ignore[union-attr]
     return PPORoles(policy, reference, critic, tuple(reward_models))
-
-
-def check_reward_model(field: str, folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Refuse a reward model whose tokenizer or prompt template differs from the policy's: its scores would be meaningless."""
-    info = read_info(folder)
-    digest = info.tokenizer if info is not None else tokenizer_digest(load_tokenizer(folder))
-    if digest != tokenizer_digest(tokenizer):
-        raise UserError(f"{field}: {folder} uses another tokenizer than model.policy; train both on one base")
-    check_template(field, folder, info)
-
-
-def check_template(field: str, folder: Path, info: ExportInfo | None) -> None:
-    """Refuse a model that kochat trained with another prompt template than the current one."""
-    if info is not None and info.template != template_digest():
-        raise UserError(f"{field}: {folder} was trained with another prompt template; train it again")
 
 
 def train_only(module: torch.nn.Module, trained: Sequence[Role], frozen: Sequence[Role]) -> None:

@@ -12,6 +12,7 @@ from kochat.nn.decoding import Generation, GenerationSettings, generate
 from kochat.nn.roles import Role
 from kochat.nn.rows import Rows
 from kochat.nn.unpadded import rows_of
+from kochat.rewards.answer_scores import ended
 from kochat.stages.ppo.models import PPORoles
 
 AnyRows = TypeVar("AnyRows", "Rollout", "Targets")
@@ -159,27 +160,6 @@ def value_states(role: Role, rows: Rows, response_mask: torch.Tensor) -> torch.T
 def spread(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Put the values (n,) into the n True slots of the mask (b, r), 0 elsewhere; return (b, r)."""
     return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
-
-
-def ended(
-    sequences: torch.Tensor, mask: torch.Tensor, stopped: torch.Tensor, eos_id: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """End every row with EOS, where reward models read the score: replace a stop token, or append EOS to a cut answer.
-
-    Args:
-        sequences: (b, t) token ids.
-        mask: (b, t) bool, True on real tokens.
-        stopped: (b,) bool, True where the last real token is a stop token.
-        eos_id: EOS.
-
-    Returns:
-        (sequences, mask): (b, t + 1).
-    """
-    sequences = torch.cat([sequences, sequences.new_full((len(sequences), 1), eos_id)], dim=1)
-    mask = torch.cat([mask, mask.new_zeros(len(mask), 1)], dim=1)
-    columns = torch.arange(mask.shape[1], device=mask.device)
-    end = ((mask * columns).argmax(dim=1) + (~stopped).long()).unsqueeze(1)
-    return torch.where(columns == end, eos_id, sequences), mask | (columns == end)
 
 
 @torch.no_grad()

@@ -7,10 +7,11 @@ import torch
 
 from kochat.nn.decoding import GenerationSettings
 from kochat.nn.role_loading import HostPool
+from kochat.rewards.answer_scores import ended
 from kochat.rewards.centring import Centring
 from kochat.rewards.reward_models import RewardModel
 from kochat.stages.ppo.models import PPORoles
-from kochat.stages.ppo.rollout import ended, roll_out
+from kochat.stages.ppo.rollout import roll_out
 from tests.stages.harness import prompt_batch, write_stage
 
 EOS, STOP, PAD = 0, 9, 2
