@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from kochat.engine.inputs import Inputs
+from kochat.errors import UserError
 from kochat.nn.exports import read_info
 from kochat.nn.role_loading import HostPool
 from kochat.nn.roles import Role
