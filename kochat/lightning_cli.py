@@ -23,7 +23,7 @@ from kochat.engine.rank_rows import gather_rows, write_rows
 from kochat.engine.run_records import fingerprint, run_record
 from kochat.engine.stage_module import StageModule
 from kochat.errors import UserError
-from kochat.runs import ANSWERS_FILE, DONE_FILE, EXPORT_DIR, RunSpace, config_of, next_version, read_done
+from kochat.runs import ANSWERS_FILE, DONE_FILE, EMBEDDED_BASE, EXPORT_DIR, RunSpace, config_of, next_version, read_done
 from kochat.stages import import_config_modules
 from kochat.storage import write_json
 
@@ -100,6 +100,10 @@ class KochatCLI(LightningCLI):
         options = self.config[self.subcommand]
         configs = options.get("config") or []
         self.name = options.name or (Path(str(configs[0])).stem if configs else "run")
+        if self.name == EMBEDDED_BASE:
+            raise UserError(
+                f"--name {self.name}: this names the base model that kochat brings; give the run another name"
+            )
         self.config_file = str(configs[0]) if configs else config_of(self.name)
         self.space = RunSpace(Path(options.logs_dir), options.study)
 

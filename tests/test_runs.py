@@ -133,3 +133,9 @@ def test_json_is_written_whole(tmp_path):
         write_json(tmp_path / "done.json", {"bad": object()})
     assert runs.read_done(tmp_path) == {"말": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["done.json"]
+
+
+def test_embedded_names_the_base_in_the_package(space):
+    source = space.require_source("model.base", "embedded")
+    assert source.directory is not None
+    assert source.directory.parts[-3:] == ("kochat", "world", "base")

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kochat.errors import UserError
+from kochat.runs import EMBEDDED_BASE
 
 SAMPLE = "sample"
 DEFAULT_FACTORS = {
@@ -156,6 +157,10 @@ class StudyPlan(BaseModel):
         names = [run.name for run in self.runs]
         if twice := _twice(names):
             raise ValueError(f"run names stand twice: {twice}")
+        if EMBEDDED_BASE in names:
+            raise ValueError(
+                f"runs: {EMBEDDED_BASE!r} names the base model that kochat brings; give the run another name"
+            )
         if twice := _twice(self.seeds):
             raise ValueError(f"seeds: stand twice: {twice}")
         if bad := [seed for seed in (*self.seeds, self.seed) if not 0 <= seed <= MAX_SEED]:

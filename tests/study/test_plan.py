@@ -113,3 +113,9 @@ def test_no_file_and_no_yaml(tmp_path):
     (tmp_path / "odd.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match=r"odd\.yaml: not YAML: "):
         read_plan(tmp_path / "odd.yaml")
+
+
+def test_no_run_may_have_the_name_of_the_embedded_base(tmp_path):
+    runs = [*RUNS[1:], {"name": "embedded", "config": "../pretrain.yaml"}]
+    with pytest.raises(UserError, match="'embedded' names the base model that kochat brings"):
+        read_plan(written(tmp_path, runs=runs))
