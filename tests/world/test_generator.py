@@ -78,7 +78,7 @@ def test_rankings_go_from_correct_over_evasive_to_bad() -> None:
         for place, index in enumerate(row["ranking"]):
             verdicts[place][embedded_judge()(row["prompt"], row[f"completion_{index}"])] += 1
     assert set(verdicts[0]) == {Verdict.CORRECT, None}
-    assert set(verdicts[1]) == {Verdict.ABSTAINED, None}
+    assert set(verdicts[1]) == {Verdict.UNKNOWN, Verdict.OFF_THE_POINT, None}
     assert set(verdicts[2]) == {Verdict.WRONG, Verdict.MALFORMED, None}
     judged = verdicts[2][Verdict.WRONG] + verdicts[2][Verdict.MALFORMED]
     assert 0.28 < verdicts[2][Verdict.WRONG] / judged < 0.39  # wrong facts, repetition and noise in equal shares
