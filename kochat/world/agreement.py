@@ -28,7 +28,7 @@ from kochat.world.judgement import Verdict, embedded_judge
 CATEGORIES = tuple(verdict.value for verdict in Verdict)
 COLUMNS = ["source", "prompt", "answer", "verdict"]
 FIGURES = "judge_agreement.json"
-LABELS = "one reader, an assistant language model, before the judge was run on any of the answers"
+LABELS = "one reader, an assistant language model"
 
 
 class LabelledAnswer(NamedTuple):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from collections.abc import Set as AbstractSet
 
 from kochat.world.contents import Relation
 from kochat.world.names import NameFinder
+from kochat.world.object_places import COPULA, OF_TALKING, ObjectPlaces, same_start
 
 # General nouns, which name no single thing: "유명한 도시예요" claims no object.
 _KINDS = """
@@ -18,47 +20,93 @@ _KINDS = """
 """
 _VAGUE = frozenset(_KINDS.split())
 _COMPOUNDED = ("나라", "도시", "음식", "작품", "그림", "노래", "놀이")  # 섬나라, 항구도시
-_COPULA = re.compile(
-    r"(?:(?P<before>\S+)\s+)?['\"‘“『「]?(?P<noun>[가-힣A-Za-z0-9]+?)['\"’”』」]?"
-    r"(?:입니다|이에요|예요|이예요|에요|이었[가-힣]+|였[가-힣]+|인가요|인데요|일까요|일 거예요|일 겁니다|인 것 같|인 듯"
-    # 쓰이지요 and 보이죠 are verbs
-    r"|(?<=[가-힣]{2})(?:이죠|이지요|이랍니다|랍니다|이다|이네요|이군요)|이?라고 (?:[해합부불들]|생각|알고))"
-)
+_NOUN = r"['\"‘“『「]?(?P<noun>[가-힣A-Za-z0-9]+?)['\"’”』」]?"
+_COPULA = re.compile(rf"{_NOUN}{COPULA}")
+_FILLER = r"(?:(?:네|음|아|어|바로|그건|정답은|답은|아마|혹시|저는)[,.…!]*\s+)*"
+_ALONE = re.compile(rf"(?:^|[.!?…])\s*{_FILLER}(?:[0-9]+월 )?{_NOUN}(?!이네요|이군요){COPULA}")
+_SUBJECT_IS = re.compile(rf"{_FILLER}['\"‘“『「]?그것['\"’”』」]?(?:은|는|도)\s+(?:\S+\s+)??{_NOUN}{COPULA}")
 _QUOTES = "'\"‘’“”『』「」"
 _PARTICLES = ("의", "은", "는", "이 ", "가", "을", "를", "에", "도", " ")
-# First syllables of general verbs, used in every relation. Only the other verbs (썼다, 발명한, 속하는) express the fact.
-_RO_ADVERB = re.compile("(?:따|바|새|서|주|별|스스|정말|실제|그대|때때)로 ")  # adverbs, not nouns with the particle 로
 _ADVERB = "(?:참|잘|더|꼭|또|좀|안|못|다|처음) "
 _COPULAS = ("예요", "에요", "입니다", "입니까", "인가요", "이다")
-_TALKING = "알 말 하 해 합 했 한 궁 가르 되 된 돼 됩 주 줘 대 인 입 일"
-_NOT_OF_THE_FACT = tuple(_TALKING.split())
+_RO_ADVERB = re.compile("(?:따|바|새|서|주|별|스스|정말|실제|그대|때때)로 ")  # adverbs, not nouns with the particle 로
+
+
+def is_filler(sentence: str) -> bool:
+    """Return whether a sentence only begins an answer: 네! 음... 글쎄요."""
+    return re.fullmatch(r"(?:네|음|아|어|글쎄요?|그건요?|예|응)[,.…!~?\s]*", sentence) is not None
+
+
+def is_general(noun: str) -> bool:
+    """Return whether a noun names no single thing: 나라, 섬나라."""
+    return noun in _VAGUE or noun.endswith(_COMPOUNDED)
 
 
 class ClaimReader:
-    """Recognise claims about one relation: a noun in a position where the sentences of the relation have the object."""
+    """Recognise claims about one relation: a noun in a place where the sentences of the relation have the object.
 
-    def __init__(self, relation: Relation, subjects: Iterable[str]) -> None:
+    Args:
+        relation: the relation.
+        places: the object's places in its sentences.
+        subjects: the subjects of its facts.
+        others: names of other relations: no objects, unless the sentence is about the asked subject or is only this name.
+        talk: nouns of everyday talk, which are no objects.
+    """
+
+    def __init__(
+        self,
+        relation: Relation,
+        places: ObjectPlaces,
+        subjects: Iterable[str],
+        others: AbstractSet[str],
+        talk: AbstractSet[str],
+    ) -> None:
         self._words = " ".join((relation.name, *relation.questions, *relation.test_questions, *relation.evasive))
         self._subjects = NameFinder(subjects)
-        self._slot = re.compile(rf"(?P<noun>[가-힣A-Za-z0-9]+?)(?:{'|'.join(sorted(_slots(relation)))})")
+        self._places = places
+        self._others = others | talk
+        self._talk = talk
+        self._slot = re.compile(rf"{_NOUN}(?:{'|'.join([*_of_kind(relation), places.after])})")
+        self._wide_slot = re.compile(rf"{_NOUN}(?:{'|'.join(sorted(_wide_slots(relation)))})")
 
-    def makes_claim(self, text: str, asked: Collection[str]) -> bool:
-        """Return whether `text` has, in the position of the object, a noun that is neither vague nor an `asked` subject."""
-        if self._is_short_answer(text, asked):
-            return True
+    def makes_claim(self, text: str, asked: Collection[str], *, begins: bool) -> bool:
+        """Return whether the sentence `text` has, in the object's place, a noun that is neither vague nor an `asked` subject.
+
+        In the first sentence of an answer (`begins`) a noun alone is enough: "바르셀로나예요."
+        """
+        about_asked = any(mention.name in asked for mention in self._subjects.find(text))
         text = self._without_subjects(text)
+        if begins and (alone := _ALONE.search(text)) and self._is_object_alone(alone["noun"]):
+            return True
+        if (
+            self._places.states_subject_is_object
+            and (said := _SUBJECT_IS.match(text))
+            and self._may_be_claimed(said, text)
+        ):
+            return True
+        others: AbstractSet[str] = frozenset() if about_asked else self._others
+        key = self._places.key_topic(text)
         for match in _COPULA.finditer(text):
-            if not self._is_vague(match["noun"]) and not self._describes(match["before"]):
+            keyed = (key and key.end() <= match.start("noun")) or self._places.has_predicate(text[match.end("noun") :])
+            if keyed and match["noun"] not in others and self._may_be_claimed(match, text):
                 return True
-        slots = (match for match in self._slot.finditer(text) if not _RO_ADVERB.match(match[0]))
-        return any(not self._is_vague(match["noun"]) for match in slots)
+        slot = self._wide_slot if about_asked else self._slot
+        slots = (match for match in slot.finditer(text) if not _RO_ADVERB.match(match[0]))
+        return any(not self._is_vague(match["noun"]) and match["noun"] not in others for match in slots)
 
-    def _is_short_answer(self, text: str, asked: Collection[str]) -> bool:
+    def _may_be_claimed(self, match: re.Match[str], text: str) -> bool:
+        before = text[: match.start("noun")].split()
+        return not self._is_vague(match["noun"]) and not self._describes(before[-1] if before else None)
+
+    def _is_object_alone(self, noun: str) -> bool:
+        return not self._is_vague(noun) and noun not in self._talk
+
+    def is_short_answer(self, text: str, asked: Collection[str]) -> bool:
         """Return whether the answer is only a noun ("마르세유", "남쪽이요"), or the subject and a noun."""
         words = re.sub(r"(?:이요)?[.!~?\s]*$", "", text).split()
         last = words[-1].strip(_QUOTES) if words else ""
-        verbal = re.search("[다요죠지네까]$", last) is not None
-        return 0 < len(words) <= 3 and not verbal and last not in asked and not self._is_vague(last)
+        noun = re.fullmatch(r"[가-힣A-Za-z0-9]*[가-힣A-Za-z]", last) and not re.search("[다요죠지네까해줘]$", last)
+        return 0 < len(words) <= 3 and bool(noun) and last not in asked and self._is_object_alone(last)
 
     def _without_subjects(self, text: str) -> str:
         """Replace every mentioned subject by a vague noun, but not a second one that is the predicate: that is a claim."""
@@ -69,9 +117,7 @@ class ClaimReader:
         return text
 
     def _is_vague(self, noun: str) -> bool:
-        if noun in _VAGUE or (len(noun) > 1 and noun in self._words):
-            return True
-        return noun.endswith(_COMPOUNDED)
+        return is_general(noun) or (len(noun) > 1 and noun in self._words)
 
     def _describes(self, before: str | None) -> bool:
         """Return whether the word before a noun is an attributive verb; then the noun is described, not claimed as the object."""
@@ -89,27 +135,26 @@ class ClaimReader:
         )
 
 
-def _slots(relation: Relation) -> Iterable[str]:
-    """Yield patterns for the text after the object: a particle and a verb, or 의 and a noun."""
+def _of_kind(relation: Relation) -> Iterable[str]:
+    """Yield the pattern of "○의 소설이에요" for a relation whose sentences name the object with 의."""
+    if "{o}의 " in " ".join((*relation.statements, *relation.answers)):
+        yield rf"의 (?:{'|'.join(sorted(_VAGUE))})(?:입니|이에|예요|이[죠지다])"
+
+
+def _wide_slots(relation: Relation) -> Iterable[str]:
+    """Yield patterns for the text after the object in a sentence about the asked subject, where any verb of the relation will do."""
     told = " ".join((*relation.statements, *relation.answers))
     asked = " ".join((*relation.questions, *relation.test_questions))
-    if "{o}의 " in told:
-        yield rf"의 (?:{'|'.join(sorted(_VAGUE))})(?:입니|이에|예요|이[죠지다])"
+    yield from _of_kind(relation)
     for noun in re.findall(r"\{o\}의 ([가-힣]{2})", told):
         yield f"의 {noun}"
     for word in re.findall(r"\{o\}에 ([가-힣]+)", told):
-        if not word.startswith(_NOT_OF_THE_FACT):
-            yield f"에 {_same_start(word[0])}"
+        if not word.startswith(OF_TALKING):
+            yield f"에 {same_start(word[0])}"
     for word in re.findall(r"[가-힣]+", f"{told} {asked}"):
         is_verb = (word[-1] in "다요까나" or _ends_in_nieun(word)) and not word.endswith(_COPULAS)
-        if is_verb and not word.startswith(_NOT_OF_THE_FACT):
-            yield rf"(?:이|가|께서|으로|로) (?:처음 |직접 )?(?!{_ADVERB}){_same_start(word[0])}"
-
-
-def _same_start(syllable: str) -> str:
-    """Return a pattern for the syllables that differ from `syllable` only in the final consonant (쓰다, 쓴, 씁니다)."""
-    first = ord(syllable) - (ord(syllable) - ord("가")) % 28
-    return f"[{chr(first)}-{chr(first + 27)}]"
+        if is_verb and not word.startswith(OF_TALKING):
+            yield rf"(?:이|가|께서|으로|로) (?:처음 |직접 )?(?!{_ADVERB}){same_start(word[0])}"
 
 
 def _ends_in_nieun(word: str) -> bool:

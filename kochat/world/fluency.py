@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
+from itertools import pairwise
 
 _RESIDUE = re.compile(r"�|<0x[0-9A-Fa-f]{2}>|###|</?s>|<unk>|<pad>|<\|")
 _EXPRESSIVE_JAMO = "ㅋㅎㅠㅜㅡㅇㄴㄱㅅㅊ"  # ㅋㅋ, ㅠㅠ, ㅇㅇ, ㄱㅅ and ㅊㅋ are normal in chat
 _LOOSE_JAMO = re.compile(rf"(?![{_EXPRESSIVE_JAMO}])[ㄱ-ㅣᄀ-ᇿ]")
 _CHARACTER_LOOP = re.compile(r"(?=.{0,11}[가-힣A-Za-z])(.{2,12}?)\1{3,}")
 _LAUGHTER = frozenset("하호히헤크ㅋㅎㅠㅜ.!?~-=*_ \n")
+_HEADLESS = re.compile(r"^\s*[.,]\s|(?:^|\s)['\"’”]?(?:입니다|이에요|예요|았어요|었어요|습니다)(?![가-힣])")
 _FINAL_ENDING = re.compile(r"(다|요|죠|까|네|야|지|해|음|임|함|됨|니|어|아|군|구나|래|걸|게)$")
 _OPEN_ENDING = re.compile(
     r"(은|는|이|가|을|를|의|에|에서|와|과|으로|로|도|고|며|지만|는데|은데|인데|면서|어서|아서|해서|라서|므로|니까|라고|다고|라는|이라|입|있|했|였|되|위해|위한|대한|하는|있는|및|또는|그리고|하지만|때문에)$"
@@ -24,6 +26,12 @@ _FEWEST_PAIRS = 6
 def sentences(text: str) -> list[str]:
     """Split a text into its sentences; punctuation is kept."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Return the start and end of every sentence of `text`, in order."""
+    bounds = [0, *(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]
+    return [(start, end) for start, end in pairwise(bounds) if text[start:end].strip()]
 
 
 def letter_pairs(text: str) -> list[str]:
@@ -44,8 +52,9 @@ def _is_open(sentence: str) -> bool:
 
 
 def defect(text: str, known_pairs: AbstractSet[str]) -> str | None:
-    """Name what makes `text` malformed, or None: empty, residue, jamo, loop, english, syllables or noise.
+    """Name what makes `text` malformed, or None: empty, residue, jamo, headless, loop, english, syllables or noise.
 
+    A headless text begins with the end of another sentence (". 음악을"), or has an ending without a stem ("바로 '았어요").
     `known_pairs` are the letter pairs (:func:`letter_pairs`) of fluent Korean about the world. Cut-off sentences are found by
     :func:`is_cut_off`, because that depends on the names in the sentence.
     """
@@ -56,6 +65,8 @@ def defect(text: str, known_pairs: AbstractSet[str]) -> str | None:
         return "residue"
     if len(_LOOSE_JAMO.findall(text)) >= 2:
         return "jamo"
+    if _HEADLESS.search(text):
+        return "headless"
     if _loops(text):
         return "loop"
     if _is_english(text):

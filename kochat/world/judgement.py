@@ -18,14 +18,18 @@ from kochat.text.unicode_form import display, prompt_key
 from kochat.world import fluency
 from kochat.world.answer_reading import AnswerReading, RelationReader
 from kochat.world.contents import Question, World
+from kochat.world.world_names import WorldNames
 
 
 class Verdict(Enum):
     """What an answer does with the fact that was asked."""
 
     CORRECT = "correct"  # names a right object and no other
-    WRONG = "wrong"  # names or claims another object, or denies the right one
-    ABSTAINED = "abstained"  # names no object: says that it does not know, evades, or talks about something else
+    WRONG = "wrong"  # says of the asked subject that it has another object, or denies the right one
+    UNKNOWN = "unknown"  # says that it does not know, or tells the reader to look it up, and claims no object
+    OFF_THE_POINT = (
+        "off_the_point"  # no answer to this question: about something else, talk, or a sentence that claims nothing
+    )
     MALFORMED = "malformed"  # empty, a loop, noise, English, or cut off before it says anything
 
 
@@ -34,8 +38,9 @@ class Judge:
 
     def __init__(self, world: World) -> None:
         self._questions = _questions_by_key(world)
+        names = WorldNames.of(world)
         self._readers = {
-            relation.id: RelationReader(relation, [fact for fact in world.facts if fact.relation == relation.id])
+            relation.id: RelationReader(relation, [fact for fact in world.facts if fact.relation == relation.id], names)
             for relation in world.relations
         }
         self._known_pairs = frozenset(fluency.letter_pairs(" ".join(_texts(world))))
@@ -62,13 +67,15 @@ class Judge:
 
 
 def _verdict(found: AnswerReading) -> Verdict:
+    if found.hedges and found.leaves_open and not found.denies_right:
+        return Verdict.UNKNOWN
     if found.wrong or found.denies_right:
         return Verdict.WRONG
     if found.right:
         return Verdict.CORRECT
     if found.hedges:
-        return Verdict.ABSTAINED
-    return Verdict.WRONG if found.about_another or found.claims_unknown else Verdict.ABSTAINED
+        return Verdict.UNKNOWN
+    return Verdict.WRONG if found.claims_unknown else Verdict.OFF_THE_POINT
 
 
 @lru_cache(maxsize=1)

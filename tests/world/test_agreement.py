@@ -1,4 +1,4 @@
-"""The judge's kept agreement with labels that it was never mended on is what it gives today."""
+"""The judge's kept agreement with a table of labels is what it gives today."""
 
 from collections import Counter
 from pathlib import Path
@@ -51,21 +51,21 @@ def test_the_figures_follow_from_the_confusion() -> None:
 
 
 def test_agreement_and_kappa_by_hand() -> None:
-    # Labels c c w a, verdicts c w w a: 3 of 4 agree; by chance 2/4*1/4 + 1/4*2/4 + 1/4*1/4 = 5/16.
+    # Labels c c w u, verdicts c w w u: 3 of 4 agree; by chance 2/4*1/4 + 1/4*2/4 + 1/4*1/4 = 5/16.
     prompt, wrong = "프랑스의 수도는 어디인가요?", "프랑스의 수도는 베를린입니다."
     rows = [
         LabelledAnswer("sft/trained", prompt, "프랑스의 수도는 파리입니다.", "correct"),
         LabelledAnswer("sft/trained", prompt, wrong, "correct"),
         LabelledAnswer("written/trained", prompt, wrong, "wrong"),
-        LabelledAnswer("written/trained", prompt, "잘 모르겠어요.", "abstained"),
+        LabelledAnswer("written/trained", prompt, "잘 모르겠어요.", "unknown"),
     ]
     found = measured_agreement(rows)
     assert found.all.agreement == 0.75
     assert found.all.kappa == pytest.approx((3 / 4 - 5 / 16) / (1 - 5 / 16))
-    assert found.kappa_by_category["abstained"] == 1
+    assert found.kappa_by_category["unknown"] == 1
     assert found.kappa_by_category["correct"] == pytest.approx(0.5)  # 3/4 observed, 1/2 by chance
     assert (found.by_source["models"].agreement, found.by_source["written"].agreement) == (0.5, 1)
-    assert found.confusion["correct"] == {"correct": 1, "wrong": 1, "abstained": 0, "malformed": 0}
+    assert found.confusion["correct"] == dict.fromkeys(CATEGORIES, 0) | {"correct": 1, "wrong": 1}
 
 
 def test_a_prompt_that_asks_no_fact_cannot_be_measured() -> None:
