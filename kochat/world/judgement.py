@@ -100,7 +100,14 @@ def _texts(world: World) -> Iterable[str]:
         relation = relations[fact.relation]
         yield from fact.subjects
         yield from fact.objects
-        for template in (*relation.statements, *relation.questions, *relation.answers, *relation.evasive):
+        for template in (
+            *relation.statements,
+            *relation.questions,
+            *relation.answers,
+            *relation.evasive,
+            *relation.unknown,
+            *relation.rude,
+        ):
             yield fill(template, s=fact.subject, o=fact.object)
     for family in world.families:
-        yield from (*family.prompts, *family.replies, *family.half)
+        yield from (*family.prompts, *family.replies, *family.half, *family.rude)
