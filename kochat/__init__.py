@@ -19,7 +19,7 @@ A stage is a folder, and a variant is a set of factors. A package imports only f
     rewards                                reward models, their scores of answers, and how these are centred and scaled
     report                                 figures, tables, words and sections of a report
     engine                                 what all stages share: the module's base, answers, sums over ranks, optimizers
-    stages                                 pretrain, baseline, sft, reward_model, ppo, best_of_n: module, data, options, chapter of the report
+    stages                                 pretrain, baseline, sft, reward_model, ppo, best_of_n: module, data, options, report chapter
     lightning_cli, terminal_chat           fit, validate, test, predict; answers in the terminal
     run_parsing                            parse the configs of a run, without building a model
     study                                  plan, factors, contrasts -> runs -> scores -> report
