@@ -354,7 +354,7 @@ def test_an_optimizer_of_all_roles(tmp_path, base, tokenizer, monkeypatch):
 
 def test_a_unit_with_the_differences_between_prompts_in_it(tmp_path, base, tokenizer, monkeypatch):
     """The spread of all answers: what no policy can change would be most of it."""
-    monkeypatch.setattr("kochat.stages.ppo.reward_unit.within_group_std", torch.std)
+    monkeypatch.setattr("kochat.stages.ppo.unit_measurement.within_group_std", torch.std)
     turns_red(unit.test_the_unit_has_no_differences_between_prompts_in_it, tmp_path, base, tokenizer, by=AssertionError)
 
 

@@ -119,6 +119,32 @@ def test_each_stage_leaves_a_finished_run(finished, name):
     assert len(steps) > 1
 
 
+def test_best_of_n_is_finished_by_its_test(work, finished):
+    """Its answers are those of an answering stage; two ranks write the same ones."""
+    import re
+
+    shutil.copytree(work / "logs", work / "best")
+    options = ["--model.init_args.n", 4, "--model.init_args.reward_unit", "per_prompt"]
+    folder = run(work, "best_of_n", *options, command="test", logs="best")
+    record = done(folder)
+    assert (record["stage"], record["parameters"]["trainable"], record["tokens"]) == ("best_of_n", 0, 0)
+    assert folder.name == "version_0"
+    rows, samples = lines(folder / "best_of_n.jsonl"), lines(folder / "samples.jsonl")
+    assert {row["id"]: max(zip(row["raw_scores"], row["answers"], strict=True))[1] for row in rows} == {
+        row["id"]: row["answer"] for row in samples
+    }
+    assert {row["id"] for row in samples} == {row["id"] for row in lines(finished["sft_lora16"] / "samples.jsonl")}
+    defined = set(re.findall(r"`(\w+/\w+)`", (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")))
+    assert {"best_of_n/reward_4", "best_of_n/kl_4", "test/bleu"} <= record["metrics"].keys() <= defined
+    again = launch(work, "best_of_n", *options, *DDP, command="test", logs="best")
+    assert again.name == "version_1"
+    answers = {row["id"]: row["answers"] for row in lines(again / "best_of_n.jsonl")}
+    assert answers == {row["id"]: row["answers"] for row in rows}
+    assert done(again)["metrics"]["best_of_n/reward_4"] == pytest.approx(
+        record["metrics"]["best_of_n/reward_4"], rel=1e-3
+    )
+
+
 def test_every_logged_metric_is_defined_in_the_docs(finished):
     import re
 

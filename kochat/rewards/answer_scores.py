@@ -31,7 +31,7 @@ def ended(
 
 
 @torch.no_grad()
-def answer_scores(
+def raw_answer_scores(
     model: RewardModel,
     prompts: tuple[torch.Tensor, torch.Tensor],
     answers: Generation,

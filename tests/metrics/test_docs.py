@@ -29,6 +29,9 @@ CONTRACT = [
     "ppo/response_length",
     "ppo/val_reward",
     "ppo/val_kl",
+    *(f"best_of_n/{name}_{k}" for name in ("reward", "kl") for k in (1, 2, 4, 8, 16)),
+    "best_of_n/reward_unit",
+    "best_of_n/reward_zero",
 ]
 
 

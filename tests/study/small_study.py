@@ -22,6 +22,7 @@ _SETS: dict[str, dict[str, Any]] = {
     "sft_lora16": _BASE | _ANSWER | _LENGTH,
     "rm_lora16": _BASE | _LENGTH,
     "ppo_kl01": _ANSWER | _LENGTH | {"model.init_args.ppo_epochs": 1},
+    "best_of_n": _ANSWER | _LENGTH | {"model.init_args.n": 4},
     "toy": _ANSWER | _LENGTH,
 }
 
@@ -31,7 +32,7 @@ def small_run(stem: str, name: str | None = None, **changes: Any) -> dict[str, A
     values = _COMMON | _SETS[stem] | changes.pop("set", {})
     config = TOY if stem == "toy" else CONFIGS / f"{stem}.yaml"
     row = {"name": name or stem, "config": str(config), "set": values} | changes
-    return row | ({"command": "test"} if stem == "baseline" else {})
+    return row | ({"command": "test"} if stem in ("baseline", "best_of_n") else {})
 
 
 def write_plan(folder: Path, runs: list[dict[str, Any]], **changes: Any) -> Path:

@@ -119,6 +119,20 @@ def test_seeds_multiply_what_they_should(tmp_path):
     assert study.scorer.name == "rm_lora16"
 
 
+def test_best_of_n_is_repeated_for_the_sft_model_of_each_seed(tmp_path):
+    runs = [small_run(stem) for stem in (*FIVE, "best_of_n")]
+    study = resolve_study(read_plan(write_plan(tmp_path, runs, seeds=[4, 7])), LOGS)
+    sources = {run.name: run.model_sources for run in study.runs if run.stage.name == "best_of_n"}
+    assert sources == {
+        f"best_of_n_seed{seed}": {
+            "model.init_args.policy": f"sft_lora16_seed{seed}",
+            "model.init_args.reward_model": f"rm_lora16_seed{seed}",
+        }
+        for seed in (4, 7)
+    }
+    assert {study.factors.values[name]["rank"] for name in sources} == {16}
+
+
 def test_a_run_named_like_a_seeds_copy_of_another_is_refused(tmp_path):
     runs = [small_run(stem) for stem in FIVE]
     runs.append(small_run("sft_lora16", "sft_lora16_seed4", per_seed=False))

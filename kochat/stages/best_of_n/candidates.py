@@ -13,7 +13,7 @@ from kochat.data.batches import PromptBatch
 from kochat.engine.rank_rows import Row
 from kochat.nn.decoding import GenerationSettings, decode, generate
 from kochat.nn.roles import Role
-from kochat.rewards.answer_scores import answer_scores
+from kochat.rewards.answer_scores import raw_answer_scores
 from kochat.rewards.reward_models import RewardModel
 
 
@@ -53,7 +53,9 @@ class Candidates:
         uniforms = uniforms_of(batch.ids, self.n, self.settings.max_new_tokens).to(ids.device)
         drawn = generate(self.policy, ids, mask, self.settings, uniforms=uniforms)
         answers = decode(self.tokenizer, drawn.responses, drawn.mask)
-        scores = answer_scores(self.reward_model, (ids, mask), drawn, self.settings.eos_id, unpad=self.unpad).tolist()
+        scores = raw_answer_scores(
+            self.reward_model, (ids, mask), drawn, self.settings.eos_id, unpad=self.unpad
+        ).tolist()
         for place, (id_, prompt, kind) in enumerate(zip(batch.ids, batch.prompts, batch.kinds, strict=True)):
             own = slice(place * self.n, (place + 1) * self.n)
             yield {"id": id_, "prompt": prompt, "kind": kind, "answers": answers[own], "raw_scores": scores[own]}

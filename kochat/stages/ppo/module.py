@@ -25,9 +25,9 @@ from kochat.stages.ppo.critic_fit import refit_critic
 from kochat.stages.ppo.metrics import Loss, Statistics, UpdateStatistics, rollout_metrics, summed
 from kochat.stages.ppo.policy_evaluation import finish_test, log_start, sampled_rows, validation_figures
 from kochat.stages.ppo.ppo_hooks import PPOHooks
-from kochat.stages.ppo.reward_unit import reward_unit
 from kochat.stages.ppo.rollout import Rollout, Targets, response_logprobs, response_values, roll_out
 from kochat.stages.ppo.schedule import minibatches
+from kochat.stages.ppo.unit_measurement import reward_unit
 
 
 class PPOModule(PPOHooks):

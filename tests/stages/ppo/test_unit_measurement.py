@@ -11,7 +11,7 @@ from kochat.nn.decoding import GenerationSettings, generate
 from kochat.rewards.centring import Centring
 from kochat.stages.ppo import reward_unit as unit_module
 from kochat.stages.ppo.module import PPOModule
-from kochat.stages.ppo.reward_unit import measured_unit
+from kochat.stages.ppo.unit_measurement import measured_unit
 from tests.stages.harness import BatchData, prompt_batch, trainer
 from tests.stages.ppo.test_ppo import loaded, module
 
