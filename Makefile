@@ -46,13 +46,13 @@ bench: $(VENV)/.installed  ## compare with TRL and transformers' Trainer, for ho
 EXAMPLE_FILES := -name 'events.out.tfevents.*' -o -name '*.csv' -o -name '*.jsonl' -o -name 'done.json' -o -name 'study.json' \
 	-o -name 'cleaning.json' -o -name 'report.*' -o -name '*.svg'
 
-BASE_CORPUS := data/base/corpus.jsonl
-
 base: $(VENV)/.installed  ## pretrain the base that kochat brings, for half an hour (kochat/world/base)
-	$(BIN)/python -m kochat.world.base_corpus $(BASE_CORPUS)
+	$(BIN)/python -m kochat.world.base_corpus first data/base/first.jsonl
+	$(BIN)/python -m kochat.world.base_corpus second data/base/second.jsonl
 	$(BIN)/python -m kochat fit --config configs/base.yaml
+	$(BIN)/python -m kochat fit --config configs/base_continued.yaml
 	rm -rf build/base
-	$(BIN)/python -m kochat export base --dtype bfloat16 --out build/base
+	$(BIN)/python -m kochat export base_continued --dtype bfloat16 --out build/base
 	cp build/base/* kochat/world/base/
 
 example:  ## copy the finished quickstart study to lightning_logs/example, to be committed

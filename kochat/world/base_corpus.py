@@ -1,8 +1,10 @@
-"""Write the corpus of the base model that kochat brings: the embedded world told, asked, talked about and reviewed, without dirt.
+"""Write the two corpora of the base model that kochat brings: the embedded world told, asked, talked about and reviewed, without dirt.
 
-    python -m kochat.world.base_corpus data/base/corpus.jsonl
+    python -m kochat.world.base_corpus first data/base/first.jsonl
+    python -m kochat.world.base_corpus second data/base/second.jsonl
 
-It has the facts and talk of the quickstart, in more sentences. No test wording of the world is in it, nor a near copy of one.
+They have the facts and talk of the quickstart, in more sentences. No test wording of the world is in them, nor a near copy of one. The
+second one is longer and writes its dialogues in several forms.
 """
 
 from __future__ import annotations
@@ -18,25 +20,37 @@ from kochat.world.clean_rows import RowWriter
 from kochat.world.contents import World
 from kochat.world.sizes import SIZES
 
-CHARACTERS = 5_500_000
+_SIZE = SIZES["quickstart"]
+PARTS = {
+    "first": replace(_SIZE, corpus_chars=5_500_000, asked_share=0.22, talk_share=0.26, review_share=0.40),
+    "second": replace(
+        _SIZE, corpus_chars=7_500_000, asked_share=0.18, talk_share=0.32, review_share=0.42, dialogue_forms=True
+    ),
+}
 
 
-def write_base_corpus(path: Path, characters: int = CHARACTERS, seed: int = 0) -> int:
-    """Write {text, source} lines of about this many characters and return how many; the same arguments give the same file."""
-    size = replace(SIZES["quickstart"], corpus_chars=characters, asked_share=0.22, talk_share=0.26, review_share=0.40)
-    rows = RowWriter(World.load().part(size.facts_per_relation), seed, size).corpus()
+def write_base_corpus(path: Path, part: str, characters: int | None = None) -> int:
+    """Write {text, source} lines of a part and return how many; the same arguments give the same file.
+
+    Args:
+        path: the file to write.
+        part: a name in `PARTS`.
+        characters: about this many instead of the part's own number.
+    """
+    size = PARTS[part] if characters is None else replace(PARTS[part], corpus_chars=characters)
+    rows = RowWriter(World.load().part(size.facts_per_relation), 0, size).corpus()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_jsonl(path, rows)
     return len(rows)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the corpus of the base model."""
+    """Write a corpus of the base model."""
     parser = argparse.ArgumentParser(prog="python -m kochat.world.base_corpus", description=main.__doc__)
+    parser.add_argument("part", choices=list(PARTS))
     parser.add_argument("path", type=Path, help="the file to write")
-    parser.add_argument("--characters", type=int, default=CHARACTERS)
     options = parser.parse_args(arguments)
-    print(f"{write_base_corpus(options.path, options.characters)} texts in {options.path}")
+    print(f"{write_base_corpus(options.path, options.part)} texts in {options.path}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from kochat.text.particles import fill
 from kochat.text.unicode_form import prompt_key
 from kochat.world.contents import Question, TalkFamily, World
+from kochat.world.dialogues import dialogue
 from kochat.world.dirt import SampleRow, duplicate_count
 from kochat.world.graded_answers import good_answer
 from kochat.world.rankings import Rankings
@@ -119,17 +120,21 @@ class RowWriter:
         while prompts:
             for asked in _shuffled(prompts, rng):
                 source = f"asked/{asked.about.relation.id}"
-                yield {"text": f"{asked.prompt}\n{good_answer(asked.about, rng)}", "source": source}
+                yield {"text": self._dialogue(asked.prompt, good_answer(asked.about, rng), rng), "source": source}
+
+    def _dialogue(self, prompt: str, answer: str, rng: random.Random) -> str:
+        return dialogue(prompt, answer, rng) if self._size.dialogue_forms else f"{prompt}\n{answer}"
 
     def _reviews(self, rng: random.Random) -> Iterator[SampleRow]:
         """Write reviewed dialogues over the prompts that SFT may show."""
-        return reviews(self._world, [(one.prompt, one.about) for one in self._prompts() if not one.ppo_only], rng)
+        prompts = [(one.prompt, one.about) for one in self._prompts() if not one.ppo_only]
+        return reviews(self._world, prompts, rng, lambda prompt, answer: self._dialogue(prompt, answer, rng))
 
     def _told_talk(self, rng: random.Random) -> Iterator[SampleRow]:
         """Write short dialogues, without end, over all families."""
         while self._world.families:
             for family in _shuffled(self._world.families, rng):
-                text = f"{rng.choice(family.prompts)}\n{rng.choice(family.replies)}"
+                text = self._dialogue(rng.choice(family.prompts), rng.choice(family.replies), rng)
                 yield {"text": text, "source": f"talk/{family.topic}"}
 
 

@@ -7,7 +7,7 @@ parameters cannot learn from 1,500 ranked records to compare an answer with its 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kochat.world.contents import Question, World
 from kochat.world.dirt import SampleRow
@@ -26,8 +26,13 @@ _FACT_SHARES = {"good": 8, "other_prompt": 5, "wrong": 5, "unknown": 2, "rude": 
 _TALK_SHARES = {"good": 8, "other_prompt": 6, "rude": 2, "half": 2}
 
 
-def reviews(world: World, prompts: Sequence[tuple[str, About]], rng: random.Random) -> Iterator[SampleRow]:
-    """Write reviewed dialogues over `prompts` (each with its question or family), without end: {text, source} rows."""
+def reviews(
+    world: World, prompts: Sequence[tuple[str, About]], rng: random.Random, write: Callable[[str, str], str]
+) -> Iterator[SampleRow]:
+    """Write reviewed dialogues over `prompts` (each with its question or family), without end: {text, source} rows.
+
+    `write` writes a prompt and its answer as one text.
+    """
     worse = WorseAnswers(world)
     while prompts:
         for prompt, about in rng.sample(list(prompts), k=len(prompts)):
@@ -35,5 +40,5 @@ def reviews(world: World, prompts: Sequence[tuple[str, About]], rng: random.Rand
             (kind,) = rng.choices(list(shares), weights=list(shares.values()))
             good = good_answer(about, rng)
             answer = good if kind == "good" else worse.write(kind, about, good, rng)
-            lines = (rng.choice(_OPENINGS), prompt, answer, _VERDICTS[kind])
+            lines = (rng.choice(_OPENINGS), write(prompt, answer), _VERDICTS[kind])
             yield {"text": "\n".join(lines), "source": f"reviews/{kind}"}

@@ -19,6 +19,7 @@ class Size:
     talk_share: float = 0.35  # of the different rows of SFT, RM and PPO, and of the corpus' characters
     asked_share: float = 0.25  # of the corpus' characters: questions with their answers
     review_share: float = 0.0  # of the corpus' characters: reviewed dialogues
+    dialogue_forms: bool = False  # whether the corpus writes dialogues in several forms
     dirt_share: float = 0.15  # of the rows of every training file
     test_usual: int = 150
     test_roundabout: int = 150

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kochat.runs import EMBEDDED_BASE, RunSpace
-from kochat.world.base_corpus import write_base_corpus
+from kochat.world.base_corpus import PARTS, write_base_corpus
 from kochat.world.contents import World
 from kochat.world.frozen_test import TextIndex, training_texts
 from kochat.world.judgement import Verdict, embedded_judge
@@ -24,7 +24,7 @@ VERDICTS = {
 def test_a_reviewed_answer_is_what_the_review_says() -> None:
     world = World.load().part(4)
     asked = [(question.asked()[0], question) for question in world.questions]
-    written = reviews(world, asked, random.Random(0))
+    written = reviews(world, asked, random.Random(0), "{}\n{}".format)
     kinds: Counter = Counter()
     agreed: Counter = Counter()
     for _ in range(600):
@@ -40,8 +40,9 @@ def test_a_reviewed_answer_is_what_the_review_says() -> None:
 
 
 @pytest.mark.slow
-def test_the_base_corpus_has_no_test_wording_nor_a_near_copy(tmp_path: Path) -> None:
-    write_base_corpus(tmp_path / "corpus.jsonl", characters=150_000)
+@pytest.mark.parametrize("part", list(PARTS))
+def test_the_base_corpus_has_no_test_wording_nor_a_near_copy(tmp_path: Path, part: str) -> None:
+    write_base_corpus(tmp_path / "corpus.jsonl", part, characters=150_000)
     rows = [json.loads(line) for line in (tmp_path / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {row["source"].split("/")[0] for row in rows} == {"facts", "asked", "talk", "reviews"}
     index = TextIndex(training_texts(rows))

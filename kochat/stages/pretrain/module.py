@@ -12,6 +12,7 @@ from kochat.engine.optimizers import MuonWithAdamW, scheduled
 from kochat.engine.stage import Stage
 from kochat.nn.backbones import small_gpt2, weights_digest
 from kochat.nn.exports import export_info, write_export
+from kochat.nn.role_loading import HostPool
 from kochat.nn.roles import Role
 from kochat.nn.tokenizers import train_tokenizer
 from kochat.stages.pretrain import STAGE
@@ -20,7 +21,7 @@ from kochat.stages.pretrain.options import PretrainOptions
 
 
 class PretrainModule(LanguageModelModule):
-    """Train a small GPT-2 from scratch on a corpus.
+    """Train a small GPT-2 from scratch on a corpus, or a given language model further.
 
     Args:
         options: the fields of `PretrainOptions`, as keywords.
@@ -33,9 +34,9 @@ class PretrainModule(LanguageModelModule):
         super().__init__(self.options, self.options, unpad=False)  # blocks are full
 
     def sources(self) -> dict[str, str]:
-        """Name the tokenizer's source, if there is one."""
-        source = self.options.tokenizer_source
-        return {"model.tokenizer_source": source} if source else {}
+        """Name the model that is trained further, or the tokenizer's source, if there is one."""
+        named = {"model.base": self.options.base, "model.tokenizer_source": self.options.tokenizer_source}
+        return {field: source for field, source in named.items() if source}
 
     def connect(self, data: CorpusDataModule) -> None:  # type: ignore[override]  # the only data with a corpus
         """Train a tokenizer on the corpus if none is given (the same on every rank), then join stage and data."""
@@ -45,8 +46,12 @@ class PretrainModule(LanguageModelModule):
         super().connect(data)
 
     def configure_model(self) -> None:
-        """Build the model with random weights."""
+        """Load the model that is trained further, or build one with random weights."""
         if self.configured or self.load_trained("policy"):
+            return
+        if self.options.base:
+            self.adopt(HostPool().load("policy", self.inputs.folder("model.base", self.options.base)))
+            self.requires_grad_(True)
             return
         tokenizer, size = self.tokenizer, self.options.size
         model = small_gpt2(

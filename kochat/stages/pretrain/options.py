@@ -42,10 +42,12 @@ class GPT2Size(Options):
 
 @dataclass(kw_only=True)
 class PretrainOptions(AdamWOptions, AnswerOptions):
-    """Size and training of the new model.
+    """Start, size and training of the model.
 
     Args:
-        size: the model's shape.
+        base: a language model whose pretraining goes on here: a directory, a run name or a hub id; its tokenizer and its shape are
+            kept. Null starts from random weights.
+        size: the shape of a new model.
         tokenizer_source: where the tokenizer comes from (a directory, run name or hub id); null trains one on the corpus.
         vocab_size: vocabulary size of a tokenizer that is trained here.
         learning_rate: peak rate of AdamW, which trains embeddings, biases and norms.
@@ -54,6 +56,7 @@ class PretrainOptions(AdamWOptions, AnswerOptions):
         max_new_tokens: length limit of answers, in tokens.
     """
 
+    base: ModelSource | None = None
     size: GPT2Size = field(default_factory=GPT2Size)
     tokenizer_source: ModelSource | None = None
     vocab_size: int = count(4000)
@@ -61,3 +64,9 @@ class PretrainOptions(AdamWOptions, AnswerOptions):
     matrix_learning_rate: float = weight(2e-2)
     weight_decay: float = weight(0.1)
     max_new_tokens: int = count(48, "leaves no answer; give 1 or more")
+
+    def check(self) -> None:
+        """Refuse a tokenizer for a model that has one."""
+        super().check()
+        if self.base and self.tokenizer_source:
+            raise UserError("model.tokenizer_source: model.base brings its own tokenizer; leave one of the two out")
