@@ -11,10 +11,10 @@ from kochat.report.findings import compare
 from kochat.report.section_parts import answers, chapter, figure, missing, titled
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StageView
-from kochat.report.tables import variants_table
+from kochat.report.tables import FACTS, variants_table
 
 DEFINED = ("kl",)
-_METRICS = ("seconds", "reward", "kl", "length", "bleu", "rouge_l", "accuracy", "hallucination")
+_METRICS = ("seconds", "reward", "kl", "length", "bleu", "rouge_l", *FACTS)
 _NEUTRAL, _MARKERS = "#7f8790", ("o", "s", "^", "D")
 
 
