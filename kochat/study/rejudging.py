@@ -47,8 +47,8 @@ def _with_verdicts(run: Run) -> Iterable[Answer]:
         question = judge.question(answer.prompt) or judge.question_named(answer.id.partition("/")[2])
         if question is None:
             raise UserError(
-                f"{run.home}: {answer.id}: its verdict {answer.verdict!r} is of an earlier judge, and the embedded world no longer "
-                "has this fact; run `kochat study` again"
+                f"{run.home}: {answer.id}: the study has verdicts of an earlier judge, and the embedded world no longer has "
+                "this fact; run `kochat study` again"
             )
         verdict = judge.judge_question(question, answer.answer).value
         yield answer.model_copy(update={"scores": answer.scores | {"verdict": verdict}})

@@ -13,8 +13,8 @@ from kochat.report.study_view import StageView, StudyView, view_study
 from kochat.report.words import Texts
 
 NASTY = '<script>alert("x")</script> | ``` **굵게** [링크](http://a.kr)\n# 제목 & <b> ㅋㅋㅋ \\| {{ 7*7 }}'
-CITIES = ["프랑스", "포르투갈", "일본", "페루", "케냐", "몽골", "헝가리", "칠레"]
-CAPITALS = ["파리", "리스본", "도쿄", "리마", "나이로비", "울란바토르", "부다페스트", "산티아고"]
+CITIES = ["프랑스", "포르투갈", "일본", "페루", "케냐", "몽골", "헝가리", "스웨덴"]
+CAPITALS = ["파리", "리스본", "도쿄", "리마", "나이로비", "울란바토르", "부다페스트", "스톡홀름"]
 FIXED = [
     "시카고 오헤어 국제공항은 어디에 있어",
     "오늘 미세먼지 어때?",

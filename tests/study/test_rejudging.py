@@ -23,8 +23,8 @@ def old(tmp_path: Path) -> Path:
         text = path.read_text(encoding="utf-8").replace("의 수도가 어디인지 알려 줘", ASKED)
         for word in ("unknown", "off_the_point"):
             text = text.replace(f'"verdict": "{word}"', '"verdict": "abstained"')
-        assert '"abstained"' in text
         path.write_text(text, encoding="utf-8")
+    assert any('"abstained"' in path.read_text(encoding="utf-8") for path in folder.rglob("scored.jsonl"))
     return folder
 
 
