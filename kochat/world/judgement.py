@@ -78,9 +78,9 @@ def _verdict(found: AnswerReading) -> Verdict:
         return Verdict.WRONG
     if found.right:
         return Verdict.CORRECT
-    if found.hedges:
-        return Verdict.UNKNOWN
-    return Verdict.WRONG if found.claims_unknown else Verdict.OFF_THE_POINT
+    if found.claims_unknown:
+        return Verdict.WRONG
+    return Verdict.UNKNOWN if found.hedges else Verdict.OFF_THE_POINT
 
 
 @lru_cache(maxsize=1)
