@@ -25,8 +25,8 @@ from tests.stages.ppo import test_critic_fit as critic_fit
 from tests.stages.ppo import test_policy_evaluation as evaluation
 from tests.stages.ppo import test_ppo as ppo
 from tests.stages.ppo import test_ppo_control as control
-from tests.stages.ppo import test_unit_measurement as unit
 from tests.stages.ppo import test_rollout as collect
+from tests.stages.ppo import test_unit_measurement as unit
 from tests.stages.reward_model import test_reward as reward
 from tests.stages.sft import test_sft as sft
 

@@ -13,7 +13,7 @@ from kochat.report.study_results import Run, Series
 from kochat.report.study_view import StudyView
 from kochat.report.variant_records import VERDICTS
 
-_VERDICT_COLOURS = dict(zip(VERDICTS, ("#009e73", "#9aa5b1", "#d55e00", "#cc79a7"), strict=True))
+_VERDICT_COLOURS = dict(zip(VERDICTS, ("#009e73", "#56b4e9", "#9aa5b1", "#d55e00", "#cc79a7"), strict=True))
 _LINE_STYLES = ("-", "--", ":", "-.")
 _SMOOTH_FROM = 40  # points; shorter curves are drawn as they are
 

@@ -119,7 +119,7 @@ class Answer(BaseModel):
 
     @property
     def verdict(self) -> str | None:
-        """The judge's verdict: correct, wrong, abstained or malformed; None if the question has no known answer."""
+        """The judge's verdict: correct, wrong, unknown, off_the_point or malformed; None if the question has no known answer."""
         verdict = self.scores.get("verdict")
         return verdict if isinstance(verdict, str) else None
 

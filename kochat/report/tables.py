@@ -9,11 +9,12 @@ from kochat.report.document import Cell, Table
 from kochat.report.run_labels import stage_word
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StudyView
+from kochat.report.variant_records import SHARES
 from kochat.report.words import NOTHING, Texts, count, factor_value
 
 SCORES = ("bleu", "rouge_l", "chrf")
 LEGACY = ("legacy_bleu", "legacy_rouge_l")
-FACTS = ("accuracy", "hallucination")
+FACTS = tuple(SHARES)
 _CONTRASTED = (*SCORES, "reward", *FACTS)
 
 

@@ -16,9 +16,16 @@ from kochat.report.study_files import Answer
 from kochat.report.study_results import Run, StudyResults
 from kochat.report.text_scores import CORPUS_SCORES, MEAN_SCORES, TextScores, corpus_difference, score_texts
 from kochat.text.unicode_form import display
+from kochat.world.judgement import Verdict
 
-VERDICTS = ("correct", "abstained", "wrong", "malformed")
-_SHARES = {"accuracy": "correct", "hallucination": "wrong", "abstention": "abstained"}
+SHARES = {  # metric -> verdict; the five shares of the judged answers sum to 1
+    "accuracy": Verdict.CORRECT.value,
+    "unknown": Verdict.UNKNOWN.value,
+    "off_the_point": Verdict.OFF_THE_POINT.value,
+    "hallucination": Verdict.WRONG.value,
+    "malformed": Verdict.MALFORMED.value,
+}
+VERDICTS = tuple(SHARES.values())
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def variant_record(run: Run) -> VariantRecord:
     per_prompt["reward"] = {row.id: score for row in answers if (score := row.score("reward")) is not None}
     per_prompt["length"] = {row.id: float(len(display(row.answer))) for row in answers}
     judged = [row for row in answers if row.verdict is not None]
-    per_prompt |= {share: {row.id: float(row.verdict == word) for row in judged} for share, word in _SHARES.items()}
+    per_prompt |= {share: {row.id: float(row.verdict == word) for row in judged} for share, word in SHARES.items()}
 
     whole = _part(answers, per_prompt, texts)
     logged = {"kl": run.last(f"{run.stage}/val_kl"), "kl_sequence": run.last(f"{run.stage}/val_kl_sequence")}

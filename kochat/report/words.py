@@ -17,12 +17,12 @@ import yaml
 from kochat.cleaning.rules import rule_words
 from kochat.errors import UserError
 from kochat.metrics.intervals import Interval
+from kochat.report.variant_records import SHARES
 from kochat.text.particles import fill
 
 LANGUAGES = ("ko", "en")
 NOTHING = "–"
 
-_SHARES = ("accuracy", "hallucination", "abstention")  # written as percentages
 _DECIMALS = {"length": 1} | dict.fromkeys(("bleu", "rouge_l", "chrf", "legacy_bleu", "legacy_rouge_l", "kl"), 4)
 
 
@@ -87,11 +87,11 @@ class Texts:
         return self(key, name=name, value=written)
 
     def number(self, metric: str, value: float | None, *, signed: bool = False) -> str:
-        """Format a metric's value, the same everywhere; `signed` is for a difference (percentage points for shares)."""
+        """Format a metric's value, the same everywhere; `signed` is for a difference (percentage points for shares of verdicts)."""
         if value is None:
             return NOTHING
         sign = "+" if signed else ""
-        if metric in _SHARES:
+        if metric in SHARES:
             share = f"{100 * value:{sign}.1f}"
             return self("points", value=share) if signed else share + "%"
         return f"{value:{sign}.{_DECIMALS.get(metric, 3)}f}"

@@ -14,12 +14,13 @@ from kochat.report.section_parts import figure, missing, note, part, present
 from kochat.report.study_results import DATA
 from kochat.report.study_view import Contrast, StudyView
 from kochat.report.text_scores import signatures
-from kochat.report.words import Texts
+from kochat.report.variant_records import SHARES
+from kochat.report.words import NOTHING, Texts
 from kochat.study.conclusions import make_findings
 from kochat.study.stage_reports import StageReport
 from kochat.world.agreement import judge_agreement
 
-_DEFINED = ("reward", "accuracy", "hallucination", "abstention", "val_loss")
+_DEFINED = ("reward", *SHARES, "val_loss")
 
 
 def overview(view: StudyView, reports: Sequence[StageReport]) -> Section:
@@ -130,12 +131,8 @@ def limits(view: StudyView, reports: Sequence[StageReport]) -> Section:
 
 
 def _judge_agreement(texts: Texts) -> str:
-    """Return a sentence on the agreement of the judge with a reader, on labels that were not used to improve the judge."""
+    """Return sentences on the agreement of the judge with a reader."""
     kept = judge_agreement()
-
-    def right_of(verdict: str) -> float:
-        given = {label: row[verdict] for label, row in kept.confusion.items()}
-        return given[verdict] / sum(given.values())
 
     shares = {
         "agreement": kept.all.agreement,
@@ -143,11 +140,12 @@ def _judge_agreement(texts: Texts) -> str:
         "high": kept.all.high,
         "models": kept.by_source["models"].agreement,
         "written": kept.by_source["written"].agreement,
-        "correct": right_of("correct"),
-        "wrong": right_of("wrong"),
+        "correct": kept.precision("correct"),
+        "wrong": kept.precision("wrong"),
     }
-    words = {name: f"{100 * share:.0f}%" for name, share in shares.items()}
-    return texts("limits.judge_agreement", n=kept.all.n, kappa=f"{kept.all.kappa:.2f}", **words)
+    words = {name: NOTHING if share is None else f"{100 * share:.0f}%" for name, share in shares.items()}
+    said = texts("limits.judge_agreement", n=kept.all.n, kappa=f"{kept.all.kappa:.2f}", **words)
+    return f"{said} {texts('limits.judge_development')}" if kept.development else said
 
 
 def _no_limits(view: object) -> list[str]:

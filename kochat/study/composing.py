@@ -14,6 +14,7 @@ from kochat.report.study_view import Contrast, StudyView, view_study
 from kochat.report.tables import FACTS, SCORES, differences_table, variants_table
 from kochat.report.words import Texts
 from kochat.study import chapters
+from kochat.study.rejudging import with_current_verdicts
 from kochat.study.stage_reports import StageReport, find_stage_reports
 
 _LABELS = ("contents", "reference", "answer", "verdict", "variant", "no_answer")
@@ -27,6 +28,8 @@ def write_report(folder: Path, lang: str, stages: Mapping[str, Stage]) -> Path:
         lang: ko or en.
         stages: the stages whose words and sections are used, by name.
 
+    Answers that an earlier judge judged are judged again (:mod:`kochat.study.rejudging`).
+
     Returns:
         The path of ``report.html``.
 
@@ -35,7 +38,7 @@ def write_report(folder: Path, lang: str, stages: Mapping[str, Stage]) -> Path:
     """
     packages = [stage.package for stage in stages.values()]
     texts = Texts(lang, packages)
-    view = view_study(read_study(folder), texts)
+    view = view_study(with_current_verdicts(read_study(folder)), texts)
     return write_document(make_document(view, find_stage_reports(view, stages)), folder)
 
 

@@ -1,9 +1,10 @@
-"""Measure the judge on labels that it was not tuned on: agreement, Cohen's kappa and the confusion of categories.
+"""Measure the judge on a table of labelled answers: agreement, Cohen's kappa and the confusion of categories.
 
-The labels are in tests/world/judged_answers_200.tsv; its first lines say how the answers were sampled and who labelled them. The figures
-are in judge_agreement.json, which is part of the package, because an installed package has no tests/. To compute them again, run
+The figures are in judge_agreement.json, which is part of the package, because an installed package has no tests/. They are those of
+tests/world/judged_answers_200.tsv, whose first lines say how the answers were sampled and who labelled them. The judge was mended on
+them, so the figures are too high for new answers (`--development`, which the report says too). To compute them again, run
 
-    python -m kochat.world.agreement tests/world/judged_answers_200.tsv
+    python -m kochat.world.agreement tests/world/judged_answers_200.tsv --development
 """
 
 from __future__ import annotations
@@ -59,7 +60,13 @@ class JudgeAgreement:
     by_source: Mapping[str, Agreement]  # "models": answers of trained models; "written": answers that the reader wrote
     kappa_by_category: Mapping[str, float]  # each category against all others
     confusion: Mapping[str, Mapping[str, int]]  # label -> the judge's verdict -> answers
-    labels: str  # who labelled, and when
+    labels: str  # who labelled
+    development: bool  # the judge was mended on these labels, so the figures are too high for new answers
+
+    def precision(self, verdict: str) -> float | None:
+        """Return the share of the answers with this verdict that have this label; None if the judge gave it to no answer."""
+        given = sum(row[verdict] for row in self.confusion.values())
+        return self.confusion[verdict][verdict] / given if given else None
 
 
 def judge_agreement() -> JudgeAgreement:
@@ -74,8 +81,12 @@ def judge_agreement() -> JudgeAgreement:
     )
 
 
-def measured_agreement(answers: Sequence[LabelledAnswer]) -> JudgeAgreement:
+def measured_agreement(answers: Sequence[LabelledAnswer], *, development: bool = False) -> JudgeAgreement:
     """Judge labelled answers and compare the verdicts with the labels.
+
+    Args:
+        answers: the labelled answers.
+        development: the judge was mended on them.
 
     Raises:
         UserError: if a prompt asks no fact of the embedded world, or there are no model answers or no written answers.
@@ -98,6 +109,7 @@ def measured_agreement(answers: Sequence[LabelledAnswer]) -> JudgeAgreement:
         kappa_by_category={name: _kappa([(one == name, other == name) for one, other in every]) for name in CATEGORIES},
         confusion={label: {verdict: counts[label, verdict] for verdict in CATEGORIES} for label in CATEGORIES},
         labels=LABELS,
+        development=development,
     )
 
 
@@ -137,8 +149,10 @@ def _kappa(pairs: Sequence[tuple[object, object]]) -> float:
 def main(arguments: Sequence[str]) -> None:
     """Measure the agreement on a table of labelled answers, and store it in the package."""
     parser = argparse.ArgumentParser(prog="python -m kochat.world.agreement", description=main.__doc__)
-    parser.add_argument("table", type=Path, help="labelled answers: tests/world/judged_answers_200.tsv")
-    found = measured_agreement(read_labelled_answers(parser.parse_args(arguments).table))
+    parser.add_argument("table", type=Path, help="labelled answers, such as tests/world/judged_answers_200.tsv")
+    parser.add_argument("--development", action="store_true", help="the judge was mended on these labels")
+    options = parser.parse_args(arguments)
+    found = measured_agreement(read_labelled_answers(options.table), development=options.development)
     write_json(Path(__file__).with_name(FIGURES), asdict(found))
     print(f"agreement {found.all.agreement:.3f} of {found.all.n}, kappa {found.all.kappa:.3f}")
 

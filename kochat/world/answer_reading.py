@@ -113,8 +113,11 @@ class RelationReader:
         return found
 
     def _claims_unknown(self, text: str, mentions: Sequence[Mention], asked: set[str]) -> bool:
-        """Return whether a sentence that is not about another subject claims an object that the world does not know."""
-        if self._claims.is_short_answer(text, asked):
+        """Return whether a sentence that is not about another subject claims an object that the world does not know.
+
+        A sentence that says not to know claims nothing.
+        """
+        if self._claims.is_short_answer(text, asked) and not says_not_to_know(text):
             return True
         begun = False
         for start, end in sentence_spans(text):
@@ -122,7 +125,8 @@ class RelationReader:
             inside = [mention for mention in mentions if start <= mention.start < end]
             of_asked = any(mention.name in asked for mention in inside)
             other = any(mention.name in self._subjects and self._is_topic(mention, text) for mention in inside)
-            read = of_asked or not (other or self._is_about_another(sentence, asked))
+            about_asked = of_asked or not (other or self._is_about_another(sentence, asked))
+            read = about_asked and not (says_not_to_know(sentence) or says_to_look_up(sentence))
             if read and self._claims.makes_claim(sentence, asked, begins=not begun):
                 return True
             begun = begun or not is_filler(sentence)

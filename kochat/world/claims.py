@@ -151,7 +151,7 @@ def _wide_slots(relation: Relation) -> Iterable[str]:
     for word in re.findall(r"\{o\}에 ([가-힣]+)", told):
         if not word.startswith(OF_TALKING):
             yield f"에 {same_start(word[0])}"
-    for word in re.findall(r"[가-힣]+", f"{told} {asked}"):
+    for word in re.findall(r"(?<![}가-힣])[가-힣]+", f"{told} {asked}"):
         is_verb = (word[-1] in "다요까나" or _ends_in_nieun(word)) and not word.endswith(_COPULAS)
         if is_verb and not word.startswith(OF_TALKING):
             yield rf"(?:이|가|께서|으로|로) (?:처음 |직접 )?(?!{_ADVERB}){same_start(word[0])}"

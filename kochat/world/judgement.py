@@ -1,10 +1,10 @@
 """The judge: does an answer to a question of the small world name the right object, a wrong one, or none?
 
-The judge does not match templates. It finds names as words with their particles, distinguishes assertions from denials and doubts,
-and does not count an object that is named for another subject. It cannot decide whether a sentence with the right object is
-otherwise sensible, or whether an additional remark is true. CORRECT is the most reliable verdict. An answer that names no object of
-the relation is WRONG if it has another noun in the position of the object or states a fact about another subject, else ABSTAINED.
-For the broken sentences of a small model the judge often confuses these two. :mod:`kochat.world.agreement` measures its errors.
+The judge finds names as words with their particles, and distinguishes assertions from denials and doubts. It counts only what is said
+of the asked subject. A sentence that does not name this subject is read as an answer if it is about nothing else and has a name or a
+noun in the object's place (:mod:`kochat.world.object_places`): "파리예요", "수도는 리옹이에요", "에디슨이 발명했어요". The judge cannot
+decide whether a sentence with the right object is otherwise sensible, or whether an additional remark is true.
+:mod:`kochat.world.agreement` measures its errors.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Judge:
 
     def __init__(self, world: World) -> None:
         self._questions = _questions_by_key(world)
+        self._named = {question.id: question for question in world.questions}
         names = WorldNames.of(world)
         self._readers = {
             relation.id: RelationReader(relation, [fact for fact in world.facts if fact.relation == relation.id], names)
@@ -48,6 +49,10 @@ class Judge:
     def question(self, prompt: str) -> Question | None:
         """Return the question that `prompt` asks, or None if it asks no fact of the world."""
         return self._questions.get(prompt_key(prompt))
+
+    def question_named(self, name: str) -> Question | None:
+        """Return the question with the id `name` (relation/subject), or None."""
+        return self._named.get(name)
 
     def __call__(self, prompt: str, answer: str) -> Verdict | None:
         """Return the verdict on `answer` to `prompt`, or None if the prompt asks no fact of the world."""
@@ -73,9 +78,9 @@ def _verdict(found: AnswerReading) -> Verdict:
         return Verdict.WRONG
     if found.right:
         return Verdict.CORRECT
-    if found.hedges:
-        return Verdict.UNKNOWN
-    return Verdict.WRONG if found.claims_unknown else Verdict.OFF_THE_POINT
+    if found.claims_unknown:
+        return Verdict.WRONG
+    return Verdict.UNKNOWN if found.hedges else Verdict.OFF_THE_POINT
 
 
 @lru_cache(maxsize=1)

@@ -13,8 +13,8 @@ from kochat.report.study_view import StageView, StudyView, view_study
 from kochat.report.words import Texts
 
 NASTY = '<script>alert("x")</script> | ``` **굵게** [링크](http://a.kr)\n# 제목 & <b> ㅋㅋㅋ \\| {{ 7*7 }}'
-CITIES = ["프랑스", "포르투갈", "일본", "페루", "케냐", "몽골", "헝가리", "칠레"]
-CAPITALS = ["파리", "리스본", "도쿄", "리마", "나이로비", "울란바토르", "부다페스트", "산티아고"]
+CITIES = ["프랑스", "포르투갈", "일본", "페루", "케냐", "몽골", "헝가리", "스웨덴"]
+CAPITALS = ["파리", "리스본", "도쿄", "리마", "나이로비", "울란바토르", "부다페스트", "스톡홀름"]
 FIXED = [
     "시카고 오헤어 국제공항은 어디에 있어",
     "오늘 미세먼지 어때?",
@@ -127,7 +127,7 @@ def _study(runs: list[dict[str, Any]], prompts: int) -> dict[str, Any]:
         "data": {"summary": "summary.json", "dirt_scores": DIRT},
         "test_set": {
             "size": prompts,
-            "kinds": {"trained": prompts // 3, "corpus_only": prompts // 3, "talk": prompts // 3},
+            "kinds": {"usual": prompts // 3, "corpus_only": prompts // 3, "talk": prompts // 3},
         },
         "factors": FACTORS,
         "stages": STAGES,
@@ -148,13 +148,19 @@ def _write_run(home: Path, run: dict[str, Any], rng: random.Random, prompts: int
 
 
 def _answer(index: int, stage: str, rng: random.Random) -> dict[str, Any]:
-    kind = ("trained", "corpus_only", "talk")[index % 3]
+    kind = ("usual", "corpus_only", "talk")[index % 3]
     country, capital = CITIES[index % 8], CAPITALS[index % 8]
     correct, wrong, reward = QUALITY[stage]
     draw = rng.random()
-    verdict = "correct" if draw < correct else "wrong" if draw < correct + wrong else "abstained"
-    said = {"correct": capital, "wrong": CAPITALS[(index + 3) % 8]}.get(verdict)
-    answer = f"{country}의 수도는 {said}입니다." if said else f"{country}의 수도는 잘 모르겠어요 ㅠㅠ"
+    rest = ("unknown", "off_the_point", "malformed")[index // 3 % 3]
+    verdict = "correct" if draw < correct else "wrong" if draw < correct + wrong else rest
+    answer = {
+        "correct": f"{country}의 수도는 {capital}입니다.",
+        "wrong": f"{country}의 수도는 {CAPITALS[(index + 3) % 8]}입니다.",
+        "unknown": f"{country}의 수도는 잘 모르겠어요 ㅠㅠ",
+        "off_the_point": "따뜻한 차 한 잔 드세요.",
+        "malformed": f"{country}의 수도는",
+    }[verdict]
     scores = {"reward": reward + rng.gauss(0, 0.5), "verdict": None if kind == "talk" else verdict}
     return {
         "id": f"t{index:03d}", "prompt": f"{country}의 수도가 어디인지 알려 줘", "kind": kind,

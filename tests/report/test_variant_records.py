@@ -4,7 +4,7 @@ import sacrebleu
 from kochat.report.study_files import Answer, Done, RunEntry
 from kochat.report.study_results import Run
 from kochat.report.text_scores import corpus_difference, score_texts, signatures
-from kochat.report.variant_records import variant_record
+from kochat.report.variant_records import SHARES, variant_record
 
 
 def answer(id_, text, reference, kind="trained", reward=0.0, verdict=None):
@@ -15,7 +15,7 @@ def answer(id_, text, reference, kind="trained", reward=0.0, verdict=None):
 ANSWERS = [
     answer("a", "서울입니다", "서울입니다", "trained", 1.0, "correct"),
     answer("b", "부산입니다", "서울입니다", "trained", 2.0, "wrong"),
-    answer("c", "모르겠어요", "파리입니다", "corpus_only", 3.0, "abstained"),
+    answer("c", "모르겠어요", "파리입니다", "corpus_only", 3.0, "unknown"),
     answer("d", "안녕하세요", "안녕하세요", "talk", 6.0),
     answer("e", "고정 답변", None, "fixed", 100.0),
 ]
@@ -32,7 +32,7 @@ def test_shares_and_means_leave_fixed_prompts_out():
     assert record.whole.n_judged == 3
     assert record.get("accuracy") == pytest.approx(1 / 3)
     assert record.get("hallucination") == pytest.approx(1 / 3)
-    assert record.get("abstention") == pytest.approx(1 / 3)
+    assert record.get("unknown") == pytest.approx(1 / 3)
     assert record.get("reward") == 3.0
     assert record.get("length") == 5.0
     # a and d are equal; b shares 입니다 of 5 with its reference (3/5), c shares no character in order
@@ -45,6 +45,21 @@ def test_kinds_have_their_own_numbers():
     assert kinds["trained"].values["accuracy"] == 0.5
     assert kinds["talk"].values["bleu"] == 1.0
     assert "accuracy" not in kinds["talk"].values  # no oracle for talk
+
+
+@pytest.mark.parametrize("verdicts", [["correct", "wrong", "unknown", "off_the_point", "malformed"], ["unknown"] * 5])
+def test_the_five_shares_sum_to_one_on_the_whole_and_for_every_kind(verdicts):
+    kinds = ["usual", "roundabout", "usual", "a_new_kind", "roundabout"]
+    rows = [
+        answer(str(n), "답", "답", kind, 0.0, verdict)
+        for n, (kind, verdict) in enumerate(zip(kinds, verdicts, strict=True))
+    ]
+    record = variant_record(run([*rows, answer("talk", "안녕", "안녕", "talk")]))
+    assert list(record.by_kind) == ["usual", "roundabout", "a_new_kind", "talk"]
+    for part in (record.whole, *(record.by_kind[kind] for kind in dict.fromkeys(kinds))):
+        assert sum(part.values[share] for share in SHARES) == pytest.approx(1)
+        assert part.values["off_the_point"] == part.verdicts["off_the_point"] / part.n_judged
+    assert not SHARES.keys() & record.by_kind["talk"].values.keys()
 
 
 def test_bleu_is_that_of_the_corpus_and_not_a_mean_of_sentences():

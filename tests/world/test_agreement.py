@@ -36,9 +36,11 @@ def test_the_table_holds_200_different_answers_of_all_kinds(answers: list[Labell
 
 @pytest.mark.slow
 def test_the_kept_agreement_is_what_the_judge_gives_today(answers: list[LabelledAnswer]) -> None:
-    kept, today = judge_agreement(), measured_agreement(answers)
+    kept, today = judge_agreement(), measured_agreement(answers, development=True)
     assert kept.confusion == today.confusion
-    assert kept == today, "write it anew: python -m kochat.world.agreement tests/world/judged_answers_200.tsv"
+    assert kept == today, (
+        "write it anew: python -m kochat.world.agreement tests/world/judged_answers_200.tsv --development"
+    )
 
 
 def test_the_figures_follow_from_the_confusion() -> None:
@@ -46,6 +48,8 @@ def test_the_figures_follow_from_the_confusion() -> None:
     both = sum(kept.confusion[name][name] for name in CATEGORIES)
     assert kept.all.n == sum(sum(row.values()) for row in kept.confusion.values()) == 200
     assert kept.all.agreement == both / 200
+    verdicts = sum(row["wrong"] for row in kept.confusion.values())
+    assert kept.precision("wrong") == kept.confusion["wrong"]["wrong"] / verdicts
     assert kept.all.low < kept.all.agreement < kept.all.high
     assert kept.all.n == sum(part.n for part in kept.by_source.values())
 
@@ -64,6 +68,8 @@ def test_agreement_and_kappa_by_hand() -> None:
     assert found.all.kappa == pytest.approx((3 / 4 - 5 / 16) / (1 - 5 / 16))
     assert found.kappa_by_category["unknown"] == 1
     assert found.kappa_by_category["correct"] == pytest.approx(0.5)  # 3/4 observed, 1/2 by chance
+    assert (found.precision("wrong"), found.precision("malformed")) == (0.5, None)
+    assert not found.development
     assert (found.by_source["models"].agreement, found.by_source["written"].agreement) == (0.5, 1)
     assert found.confusion["correct"] == dict.fromkeys(CATEGORIES, 0) | {"correct": 1, "wrong": 1}
 
@@ -83,6 +89,6 @@ def test_a_malformed_table_is_refused(line: str, tmp_path: Path) -> None:
 
 def test_the_command_writes_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "__file__", str(tmp_path / "agreement.py"))
-    main([str(TABLE)])
+    main([str(TABLE), "--development"])
     kept = Path(agreement.__spec__.origin).with_name(agreement.FIGURES)
     assert read_json(tmp_path / agreement.FIGURES) == read_json(kept)

@@ -80,6 +80,7 @@ def test_wrong_is_seldom_said_of_answers_to_something_else(world_judge: Judge) -
         ("dish", "삼계탕", "삼계탕은 당근으로 만들어요.", "wrong"),
         ("holiday", "한글날", "3월 1일이 되면 꼭 챙기세요.", "wrong"),
         ("king_deed", "훈민정음 창제", "호주예요.", "wrong"),
+        ("painter", "모나리자", "박수근입니다. 잘은 모르지만요.", "wrong"),
         # denials
         ("capital", "프랑스", "파리는 아니에요.", "wrong"),
         ("capital", "프랑스", "런던이 아니라 파리예요.", "correct"),
@@ -91,6 +92,7 @@ def test_wrong_is_seldom_said_of_answers_to_something_else(world_judge: Judge) -
             ("capital", "프랑스", answer, "unknown")
             for answer in [
                 "잘 모르겠습니다.",
+                "미안해요, 잊어버렸어요.",
                 "프랑스의 수도는 기억이 나지 않네요.",
                 "글쎄요, 생각이 안 나요.",
                 "그 질문에는 답하기 어려워요.",

@@ -11,11 +11,11 @@ from kochat.report.findings import compare
 from kochat.report.section_parts import answers, chapter, figure, missing, titled
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StageView
-from kochat.report.tables import variants_table
+from kochat.report.tables import FACTS, variants_table
 from kochat.stages.ppo import UNIT_METRIC
 
 DEFINED = ("kl", "kl_sequence")
-_METRICS = ("seconds", "reward", "kl", "kl_sequence", "length", "bleu", "rouge_l", "accuracy", "hallucination")
+_METRICS = ("seconds", "reward", "kl", "kl_sequence", "length", "bleu", "rouge_l", *FACTS)
 _NEUTRAL, _MARKERS = "#7f8790", ("o", "s", "^", "D")
 
 

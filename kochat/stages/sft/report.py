@@ -6,9 +6,9 @@ from kochat.report import figures as plots
 from kochat.report.document import Paragraph, Section
 from kochat.report.section_parts import answers, chapter, figure, missing, titled
 from kochat.report.study_view import StageView
-from kochat.report.tables import variants_table
+from kochat.report.tables import FACTS, variants_table
 
-_METRICS = ("trainable", "seconds", "val_loss", "bleu", "rouge_l", "accuracy", "hallucination")
+_METRICS = ("trainable", "seconds", "val_loss", "bleu", "rouge_l", *FACTS)
 
 
 def sections(view: StageView) -> list[Section]:
