@@ -52,11 +52,13 @@ def _merged(folder: Path) -> PreTrainedModel:
         raise UserError(
             f"{folder}: is a reward model; its score head has no place in a merged causal LM, so leave --merge out"
         )
-    return HostPool().load("policy", folder).host.merge_and_unload(adapter_names=["policy"])  # type: ignore[operator, no-any-return]
+    return HostPool().load("policy", folder).host.merge_and_unload(adapter_names=["policy"])  # type: ignore[operator]
 
 
 def _write_whole(model: PreTrainedModel, folder: Path, out: Path, dtype: str | None) -> Path:
-    save_model(model if dtype is None else model.to(DTYPES[dtype]), out)
+    if dtype is not None:
+        torch.nn.Module.to(model, DTYPES[dtype])  # in place
+    save_model(model, out)
     load_tokenizer(folder).save_pretrained(out)
     return out
 
