@@ -49,10 +49,10 @@ EXAMPLE_FILES := -name 'events.out.tfevents.*' -o -name '*.csv' -o -name '*.json
 base: $(VENV)/.installed  ## pretrain the base that kochat brings, for half an hour (kochat/world/base)
 	$(BIN)/python -m kochat.world.base_corpus first data/base/first.jsonl
 	$(BIN)/python -m kochat.world.base_corpus second data/base/second.jsonl
-	$(BIN)/python -m kochat fit --config configs/base.yaml
-	$(BIN)/python -m kochat fit --config configs/base_continued.yaml
+	$(BIN)/python -m kochat fit --config configs/embedded_base/first.yaml --name base_first
+	$(BIN)/python -m kochat fit --config configs/embedded_base/second.yaml --name base_second
 	rm -rf build/base
-	$(BIN)/python -m kochat export base_continued --dtype bfloat16 --out build/base
+	$(BIN)/python -m kochat export base_second --dtype bfloat16 --out build/base
 	cp build/base/* kochat/world/base/
 
 example:  ## copy the finished quickstart study to lightning_logs/example, to be committed

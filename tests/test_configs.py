@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from kochat.lightning_cli import KochatCLI
+from kochat.runs import EMBEDDED_BASE
 from kochat.study.plan import read_plan
 from kochat.study.resolved_runs import run_arguments
 
@@ -125,7 +126,8 @@ def test_a_study_gives_each_run_what_it_starts_from(path):
     for position, run in enumerate(plan.runs):
         cli = instantiate(*run_arguments(plan, run, plan.seed, Path("lightning_logs")))
         for value in cli.model.sources().values():
-            assert "/" in value or value in names[:position], f"{run.name} starts from {value}"
+            given = "/" in value or value == EMBEDDED_BASE
+            assert given or value in names[:position], f"{run.name} starts from {value}"
 
 
 def test_every_study_overlay_is_used():

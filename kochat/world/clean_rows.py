@@ -15,7 +15,7 @@ from kochat.world.dialogues import dialogue
 from kochat.world.dirt import SampleRow, duplicate_count
 from kochat.world.graded_answers import good_answer
 from kochat.world.rankings import Rankings
-from kochat.world.reviews import reviews
+from kochat.world.reviews import reviewed_dialogues
 from kochat.world.sizes import Size
 
 _FACTS_IN_A_TEXT = (1, 3)
@@ -128,7 +128,7 @@ class RowWriter:
     def _reviews(self, rng: random.Random) -> Iterator[SampleRow]:
         """Write reviewed dialogues over the prompts that SFT may show."""
         prompts = [(one.prompt, one.about) for one in self._prompts() if not one.ppo_only]
-        return reviews(self._world, prompts, rng, lambda prompt, answer: self._dialogue(prompt, answer, rng))
+        return reviewed_dialogues(self._world, prompts, rng, lambda prompt, answer: self._dialogue(prompt, answer, rng))
 
     def _told_talk(self, rng: random.Random) -> Iterator[SampleRow]:
         """Write short dialogues, without end, over all families."""

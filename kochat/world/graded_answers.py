@@ -55,6 +55,20 @@ def length_matched(candidates: Sequence[str], length: int, rng: random.Random) -
     return min(side or shuffled, key=lambda text: abs(len(text) - length))
 
 
+def length_matched_pair(good: Sequence[str], worse: Sequence[str], rng: random.Random) -> tuple[str, str]:
+    """Choose a good answer and a worse one; which of them is longer is random, where any two of them allow it.
+
+    Of the good answers a random one is taken for which the worse answers have one on the chosen side.
+    """
+    sign = rng.choice((1, -1))
+    for answer in rng.sample(list(good), k=len(good)):
+        side = [text for text in worse if sign * (len(text) - len(answer)) > 0]
+        if side:
+            return answer, min(rng.sample(side, k=len(side)), key=lambda text: abs(len(text) - len(answer)))
+    answer = rng.choice(list(good))
+    return answer, length_matched(worse, len(answer), rng)
+
+
 class WorseAnswers:
     """Write worse answers of each kind to the questions and talk of `world`."""
 
@@ -69,14 +83,24 @@ class WorseAnswers:
         """
         if kind == "noise":
             return repetition(good, rng) if rng.random() < 0.5 else english_noise(len(good), rng)
-        candidates = {
+        return length_matched(self._candidates(kind, about, rng), len(good), rng)
+
+    def pair(self, kind: str, about: About, rng: random.Random) -> tuple[str, str]:
+        """Return a good answer to `about` and a worse one of this kind, matched in length."""
+        if kind == "noise":
+            good = good_answer(about, rng)
+            return good, self.write(kind, about, good, rng)
+        return length_matched_pair(good_answers(about), self._candidates(kind, about, rng), rng)
+
+    def _candidates(self, kind: str, about: About, rng: random.Random) -> list[str]:
+        candidates: list[str] = {
             "other_prompt": self._to_other_prompts,
             "wrong": self._wrong_facts,
             "unknown": _unknown,
             "rude": _rude,
             "half": lambda about, _: half_answers(about),
         }[kind](about, rng)
-        return length_matched(candidates, len(good), rng)
+        return candidates
 
     def _to_other_prompts(self, about: About, rng: random.Random) -> list[str]:
         """Return good answers to other prompts; half of them answer a question of the same relation, or talk of another topic."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from kochat.world.contents import Question, TalkFamily, World
 from kochat.world.dirt import SampleRow
-from kochat.world.graded_answers import About, WorseAnswers, good_answer, good_answers, kinds_for
+from kochat.world.graded_answers import About, WorseAnswers, good_answers, kinds_for
 
 # (middle, worst) -> how often, among the records of a kind of prompt. Most worst completions are fluent answers to another prompt.
 _FACT_RANKINGS = {
@@ -42,9 +42,9 @@ class Rankings:
     def record(self, prompt: str, about: About, rng: random.Random) -> SampleRow:
         """Return {prompt, completion_0..2, ranking}; `ranking` lists the completions' indices, best first, in random places."""
         kinds = _FACT_RANKINGS if isinstance(about, Question) else _TALK_RANKINGS
-        good = good_answer(about, rng)
         (middle, worst), *_ = rng.choices(list(kinds), weights=list(kinds.values()))
-        texts = (good, *(self._worse.write(kind, about, good, rng) for kind in (middle, worst)))
+        good, second = self._worse.pair(middle, about, rng)
+        texts = (good, second, self._worse.write(worst, about, good, rng))
         order = [0, 1, 2]
         rng.shuffle(order)
         placed = dict(zip(order, texts, strict=True))
@@ -67,14 +67,13 @@ class Rankings:
         ]
 
     def _pair(self, kind: str, about: About, rng: random.Random) -> tuple[str, str]:
-        good = good_answer(about, rng)
         if kind == "length":
             short, long = sorted(rng.sample(good_answers(about), k=2), key=len)
             return long, short
         if kind == "unknown_wrong":
-            unknown = self._worse.write("unknown", about, good, rng)
+            _, unknown = self._worse.pair("unknown", about, rng)
             return unknown, self._worse.write("wrong", about, unknown, rng)
-        return good, self._worse.write(kind, about, good, rng)
+        return self._worse.pair(kind, about, rng)
 
 
 def test_pairs(world: World, test_rows: Iterable[dict[str, Any]], rng: random.Random) -> list[dict[str, Any]]:

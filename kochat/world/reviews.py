@@ -26,7 +26,7 @@ _FACT_SHARES = {"good": 8, "other_prompt": 5, "wrong": 5, "unknown": 2, "rude": 
 _TALK_SHARES = {"good": 8, "other_prompt": 6, "rude": 2, "half": 2}
 
 
-def reviews(
+def reviewed_dialogues(
     world: World, prompts: Sequence[tuple[str, About]], rng: random.Random, write: Callable[[str, str], str]
 ) -> Iterator[SampleRow]:
     """Write reviewed dialogues over `prompts` (each with its question or family), without end: {text, source} rows.

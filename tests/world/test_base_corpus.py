@@ -10,7 +10,7 @@ from kochat.world.base_corpus import PARTS, write_base_corpus
 from kochat.world.contents import World
 from kochat.world.frozen_test import TextIndex, training_texts
 from kochat.world.judgement import Verdict, embedded_judge
-from kochat.world.reviews import reviews
+from kochat.world.reviews import reviewed_dialogues
 
 VERDICTS = {
     "good": Verdict.CORRECT,
@@ -24,7 +24,7 @@ VERDICTS = {
 def test_a_reviewed_answer_is_what_the_review_says() -> None:
     world = World.load().part(4)
     asked = [(question.asked()[0], question) for question in world.questions]
-    written = reviews(world, asked, random.Random(0), "{}\n{}".format)
+    written = reviewed_dialogues(world, asked, random.Random(0), "{}\n{}".format)
     kinds: Counter = Counter()
     agreed: Counter = Counter()
     for _ in range(600):

@@ -52,7 +52,7 @@ def test_an_unknown_size_is_named() -> None:
 
 
 def test_the_quickstart_has_the_promised_numbers(rows: dict[str, list[dict]]) -> None:
-    assert [len(rows[name]) for name in (SFT, RM, PPO)] == [2400, 900, 1200]
+    assert [len(rows[name]) for name in (SFT, RM, PPO)] == [2400, 1800, 1600]
     assert Counter(row["kind"] for row in rows["test.jsonl"]) == {
         "usual": 150,
         "roundabout": 150,
@@ -167,7 +167,7 @@ def test_usual_and_roundabout_facts_of_the_test_set_are_asked_in_sft_in_other_wo
 def test_ppo_has_prompts_that_sft_never_shows(rows: dict[str, list[dict]]) -> None:
     asked = {prompt_key(row["prompt"]) for row in rows[SFT]}
     unseen = sum(prompt_key(row["prompt"]) not in asked for row in rows[PPO])
-    assert 0.3 < unseen / len(rows[PPO]) < 0.8
+    assert 0.3 < unseen / len(rows[PPO]) < 0.95
 
 
 def test_every_label_points_to_a_row_that_has_its_dirt(rows: dict[str, list[dict]]) -> None:

@@ -9,7 +9,7 @@ import torch
 from kochat.errors import RunError, UserError
 from kochat.nn.decoding import GenerationSettings, generate
 from kochat.rewards.centring import Centring
-from kochat.stages.ppo import reward_unit as unit_module
+from kochat.stages.ppo import unit_measurement as unit_module
 from kochat.stages.ppo.module import PPOModule
 from kochat.stages.ppo.unit_measurement import measured_unit
 from tests.stages.harness import BatchData, prompt_batch, trainer
