@@ -149,8 +149,11 @@ def test_a_chain_of_answers_has_no_reward_model(tmp_path):
 @pytest.mark.parametrize("path", sorted((CONFIGS / "study").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_ours_resolves(path):
     study = resolve_study(read_plan(path), LOGS)
-    assert [entry.chain for entry in study.contrasts if entry.chain] == [["baseline", "sft_lora16", "ppo_kl01"]]
-    assert [entry.groups for entry in study.contrasts if entry.vary == "kl_coef"] == [[["ppo_kl01", "ppo_kl05"]]]
+    seeds = [f"_seed{seed}" for seed in study.plan.seeds] or [""]
+    chains = [entry.chain for entry in study.contrasts if entry.chain]
+    assert chains == [["baseline", f"sft_lora16{seed}", f"ppo_kl01{seed}"] for seed in seeds]
+    (by_kl,) = (entry.groups for entry in study.contrasts if entry.vary == "kl_coef")
+    assert [group[-2:] for group in by_kl] == [[f"ppo_kl01{seed}", f"ppo_kl05{seed}"] for seed in seeds]
 
 
 def test_one_seed_leaves_names_as_they_are(tmp_path):
