@@ -80,7 +80,8 @@ def wilson_bounds(share: float, trials: int) -> tuple[float, float]:
     z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     reach = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
+    # Where all trials agree, rounding can put a bound past the share itself.
+    return max(0.0, min(share, float(centre - reach))), min(1.0, max(share, float(centre + reach)))
 
 
 def paired_interval(minuend: Mapping[str, float], subtrahend: Mapping[str, float]) -> Interval | None:

@@ -63,3 +63,12 @@ def test_draws_without_a_count_are_left_out():
 def test_nothing_counted_is_no_share():
     assert share_interval([], []) is None
     assert share_interval([0, 0], [0, 0]) is None
+
+
+@pytest.mark.parametrize("trials", range(1, 400))
+def test_the_wilson_interval_holds_the_share_itself(trials):
+    from kochat.metrics.intervals import wilson_bounds
+
+    for share in (0.0, 1 / trials, 1.0):
+        low, high = wilson_bounds(share, trials)
+        assert 0 <= low <= share <= high <= 1
