@@ -42,7 +42,9 @@ format: $(VENV)/.installed-dev  ## format the code
 bench: $(VENV)/.installed  ## compare with TRL and transformers' Trainer, for hours (benchmarks/results/peers.md)
 	$(BIN)/python -m benchmarks.peers
 
-# The runs to look at right after a clone: curves, answers and report, no weights, and no config.yaml (its paths are this machine's).
+# The runs to look at right after a clone: curves, scored answers and report, no weights, and no config.yaml (its paths are this machine's).
+# The largest files are left out; the report that was made from them is there.
+EXAMPLE_LEFT_OUT := best_of_n.jsonl pair_scores.jsonl ppo_samples.jsonl samples.jsonl
 EXAMPLE_FILES := -name 'events.out.tfevents.*' -o -name '*.csv' -o -name '*.jsonl' -o -name 'done.json' -o -name 'study.json' \
 	-o -name 'cleaning.json' -o -name 'report.*' -o -name '*.svg'
 
@@ -58,6 +60,7 @@ base: $(VENV)/.installed  ## pretrain the base that kochat brings, for half an h
 example:  ## copy the finished quickstart study to lightning_logs/example, to be committed
 	rm -rf lightning_logs/example && mkdir -p lightning_logs/example
 	cd lightning_logs/quickstart && find . -type f \( $(EXAMPLE_FILES) \) | tar cf - -T - | tar xf - -C ../example
+	cd lightning_logs/example && find . -type f \( $(patsubst %,-name % -o,$(EXAMPLE_LEFT_OUT)) -false \) -delete
 	du -sh lightning_logs/example
 
 clean-venv:  ## remove .venv
