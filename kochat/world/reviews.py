@@ -1,7 +1,7 @@
 """Write reviewed dialogues for the corpus of the base model: a prompt, an answer of some worth, and a verdict on it.
 
-Text with good and bad answers and people's judgement of them is in every large corpus. Without any, a model of two million
-parameters cannot learn from 1,500 ranked records to compare an answer with its prompt.
+Text with good and bad answers and people's judgement of them is in every large corpus. It was added to help a reward model to compare
+an answer with its prompt. A base of two million parameters did not learn this from it (docs/ppo.md).
 """
 
 from __future__ import annotations
