@@ -8,7 +8,7 @@ import yaml
 
 from kochat.lightning_cli import KochatCLI
 from kochat.runs import EMBEDDED_BASE
-from kochat.study.plan import read_plan
+from kochat.study.plan_files import read_plan
 from kochat.study.resolved_runs import run_arguments
 
 CONFIGS = Path(__file__).parents[1] / "configs"

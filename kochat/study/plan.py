@@ -8,10 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from kochat.errors import UserError
 from kochat.runs import EMBEDDED_BASE
 
 SAMPLE = "sample"
@@ -175,45 +173,3 @@ class StudyPlan(BaseModel):
 
 def _twice(values: Iterable[Any]) -> list[Any]:
     return sorted(value for value, times in Counter(values).items() if times > 1)
-
-
-def read_plan(path: Path) -> StudyPlan:
-    """Read a study's YAML, and make its paths absolute.
-
-    Raises:
-        UserError: something is wrong; the message names file, field and reason.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); give a study's YAML, such as configs/study/quickstart.yaml"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {error}") from error
-    try:
-        plan = StudyPlan.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise UserError(f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}") from error
-    return _absolute(plan, path.resolve().parent)
-
-
-def _absolute(plan: StudyPlan, folder: Path) -> StudyPlan:
-    """Resolve the paths of a plan against the folder of its YAML."""
-    runs = tuple(
-        run.model_copy(
-            update={
-                "config": (folder / run.config).resolve(),
-                "overlays": tuple((folder / o).resolve() for o in run.overlays),
-            }
-        )
-        for run in plan.runs
-    )
-    update: dict[str, Any] = {"runs": runs}
-    if plan.raw != SAMPLE:
-        update["raw"] = str((folder / plan.raw).resolve())
-    if plan.corpus is not None:
-        update["corpus"] = (folder / plan.corpus).resolve()
-    return plan.model_copy(update=update)

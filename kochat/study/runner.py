@@ -14,7 +14,8 @@ from kochat.lightning_cli import run_subcommand
 from kochat.stages import stages_by_name
 from kochat.study.composing import write_report
 from kochat.study.data_preparation import prepare_study
-from kochat.study.plan import SAMPLE, StudyPlan, read_plan
+from kochat.study.plan import SAMPLE, StudyPlan
+from kochat.study.plan_files import read_plan
 from kochat.study.resolved_runs import ResolvedRun, seeded_name
 from kochat.study.resolved_study import MAX_LENGTH, ResolvedStudy, resolve_study
 from kochat.study.scoring import RewardScorer, score_run

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kochat.errors import UserError
-from kochat.study.plan import read_plan
+from kochat.study.plan_files import read_plan
 
 RUNS = [
     {"name": "base", "config": "../pretrain.yaml"},

@@ -9,7 +9,8 @@ from kochat.config_types import ModelSource
 from kochat.errors import UserError
 from kochat.run_parsing import parse_run
 from kochat.study import resolved_runs, runner
-from kochat.study.plan import PlannedRun, StudyPlan, read_plan
+from kochat.study.plan import PlannedRun, StudyPlan
+from kochat.study.plan_files import read_plan
 from kochat.study.resolved_runs import resolve_runs, run_arguments
 from kochat.study.resolved_study import resolve_study
 from kochat.study.runner import StudyOptions, late_arguments, run_study
