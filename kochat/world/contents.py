@@ -80,9 +80,10 @@ class Relation:
 
 @dataclass(frozen=True)
 class TalkFamily:
-    """One meaning of everyday talk: ways to say it, good replies, half-hearted ones and rude ones."""
+    """One meaning of everyday talk: its name in Korean, ways to say it, good replies, half-hearted ones and rude ones."""
 
     id: str
+    name: str
     topic: str
     prompts: tuple[str, ...]
     test_prompts: tuple[str, ...]

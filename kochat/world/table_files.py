@@ -124,7 +124,7 @@ def _check_template(template: str, needed: str, forbidden: str, where: str) -> N
 
 
 def read_families(folder: Traversable) -> list[dict[str, Any]]:
-    """Read talk/*.yaml in the order of their names: for each family {id, topic} and a tuple of texts for each field."""
+    """Read talk/*.yaml in the order of their names: for each family {id, name, topic} and a tuple of texts for each field."""
     families: list[dict[str, Any]] = []
     seen: set[str] = set()
     for path in _listed(folder, ".yaml"):
@@ -141,8 +141,8 @@ def read_families(folder: Traversable) -> list[dict[str, Any]]:
 
 
 def _family(entry: object, where: str) -> dict[str, Any]:
-    fields = _mapping(entry, {"id", *_TALK}, where)
-    family: dict[str, Any] = {"id": _text(fields["id"], f"{where}, id")}
+    fields = _mapping(entry, {"id", "name", *_TALK}, where)
+    family: dict[str, Any] = {name: _text(fields[name], f"{where}, {name}") for name in ("id", "name")}
     for field, fewest in _TALK.items():
         family[field] = _texts(fields[field], fewest, f"{where} ({family['id']}), {field}")
     return family

@@ -9,8 +9,9 @@ from kochat.runs import EMBEDDED_BASE, RunSpace
 from kochat.world.base_corpus import PARTS, write_base_corpus
 from kochat.world.contents import World
 from kochat.world.frozen_test import TextIndex, training_texts
+from kochat.world.graded_answers import good_answers
 from kochat.world.judgement import Verdict, embedded_judge
-from kochat.world.reviews import reviewed_dialogues
+from kochat.world.reviews import name_of, reviewed_dialogues
 
 VERDICTS = {
     "good": Verdict.CORRECT,
@@ -37,6 +38,31 @@ def test_a_reviewed_answer_is_what_the_review_says() -> None:
     assert set(kinds) == {*VERDICTS, "half"}
     for kind, count in kinds.items():
         assert agreed[kind] >= 0.8 * count, kind  # the judge does not know every rude tone
+
+
+def test_a_review_names_what_prompt_and_answer_speak_of() -> None:
+    world = World.load().part(4)
+    abouts = {about.id: about for about in (*world.questions, *world.families)}
+    prompts = [(f"{about.id}?", about) for about in abouts.values()]
+    seen = set()
+    for row, _ in zip(reviewed_dialogues(world, prompts, random.Random(0), "{}\n{}".format), range(800), strict=False):
+        _, prompt, answer, review = row["text"].split("\n")
+        about, kind = abouts[prompt.removesuffix("?")], row["source"].removeprefix("reviews/")
+        seen.add(kind)
+        assert f"물음은 {name_of(about)}. 답은 " in review
+        said = review.split("답은 ")[1].split(".")[0]
+        if kind == "good":
+            assert said.startswith(name_of(about))
+        if kind == "other_prompt":
+            other = next(
+                other for other in abouts.values() if said.startswith(name_of(other)) and answer in good_answers(other)
+            )
+            assert other is not about
+        assert ("바른 답은" in review) == (kind == "wrong")
+        if kind == "wrong":
+            assert said.split(", ")[-1] not in {fact.object for fact in about.facts}
+            assert f"바른 답은 {about.facts[0].object}." in review
+    assert seen == {"good", "other_prompt", "wrong", "unknown", "rude", "half"}
 
 
 @pytest.mark.slow
