@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from kochat.report.arms import Arm
 from kochat.report.drawing import COLOURS, canvas, legend, to_svg
 from kochat.report.study_results import Run, Series
 from kochat.report.study_view import StudyView
-from kochat.report.variant_records import VERDICTS
+from kochat.report.variant_records import SHARES
 
-_VERDICT_COLOURS = dict(zip(VERDICTS, ("#009e73", "#56b4e9", "#9aa5b1", "#d55e00", "#cc79a7"), strict=True))
+_VERDICT_COLOURS = dict(zip(SHARES.values(), ("#009e73", "#56b4e9", "#9aa5b1", "#d55e00", "#cc79a7"), strict=True))
 _LINE_STYLES = ("-", "--", ":", "-.")
 _SMOOTH_FROM = 40  # points; shorter curves are drawn as they are
 
@@ -39,23 +40,22 @@ def curves(
         return to_svg(figure, name)
 
 
-def verdicts(view: StudyView, name: str, runs: Sequence[Run]) -> str | None:
-    """Draw each run's shares of verdicts on fact questions as one stacked bar; return SVG text."""
-    records, texts = view.records, view.texts
-    judged = [run for run in runs if records[run.name].whole.n_judged]
+def verdicts(view: StudyView, name: str, arms: Sequence[Arm]) -> str | None:
+    """Draw each arm's shares of verdicts on fact questions, means over its seeds, as one stacked bar; return SVG text."""
+    texts = view.texts
+    judged = [arm for arm in arms if view.value(arm, "accuracy") is not None]
     if not judged:
         return None
     with canvas(height=0.9 + 0.42 * len(judged)) as (figure, [axes]):
         left = np.zeros(len(judged))
-        for verdict in VERDICTS:
-            found = [records[run.name].whole for run in judged]
-            shares = np.array([100 * part.verdicts[verdict] / part.n_judged for part in found])
+        for share, verdict in SHARES.items():
+            shares = np.array([100 * (view.value(arm, share) or 0.0) for arm in judged])
             axes.barh(
                 range(len(judged)), shares, left=left, height=0.66, color=_VERDICT_COLOURS[verdict],
                 label=texts.verdict(verdict),
             )  # fmt: skip
             left += shares
-        axes.set_yticks(range(len(judged)), [view.label(run) for run in judged])
+        axes.set_yticks(range(len(judged)), [view.arm_label(arm) for arm in judged])
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set_xlim(0, 100)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from kochat.report.study_files import RunEntry, StudyFile
 from kochat.report.study_results import REFERENCES
 from kochat.report.words import Texts
+
+SEED = "seed_everything"  # the config key of the seed
 
 
 def label_runs(study: StudyFile, texts: Texts) -> dict[str, str]:
@@ -20,6 +22,11 @@ def label_runs(study: StudyFile, texts: Texts) -> dict[str, str]:
     labels = {run.name: _label(run, study, texts) for run in study.runs}
     used = Counter(labels.values())
     return {name: label if used[label] == 1 else f"{label} ({name})" for name, label in labels.items()}
+
+
+def label_arm(run: RunEntry, study: StudyFile, texts: Texts) -> str:
+    """Return the label of runs that differ only in their seed, from one of them."""
+    return _label(run, study, texts, hidden=(SEED,))
 
 
 def stage_word(stage: str, texts: Texts) -> str:
@@ -41,8 +48,9 @@ def shown_factors(run: RunEntry, study: StudyFile) -> dict[str, object]:
     }
 
 
-def _label(run: RunEntry, study: StudyFile, texts: Texts) -> str:
-    words = [texts.factor(name, value) for name, value in shown_factors(run, study).items()]
+def _label(run: RunEntry, study: StudyFile, texts: Texts, hidden: Collection[str] = ()) -> str:
+    shown = shown_factors(run, study)
+    words = [texts.factor(name, value) for name, value in shown.items() if study.factors.get(name) not in hidden]
     return " ".join([stage_word(run.stage, texts), *words])
 
 

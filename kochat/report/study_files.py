@@ -5,21 +5,30 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 FIXED_KIND = "fixed"  # the report's fixed prompts: shown, never scored
 
 
 class RunEntry(BaseModel):
-    """One row of `study.json`'s `runs`: `factors` has the run's factor values, `sources` the runs that it starts from."""
+    """One row of `study.json`'s `runs`: `factors` has the run's factor values, `sources` the runs that it starts from.
+
+    `origin` is the run's name in the study's YAML; the runs of one origin differ only in their seed.
+    """
 
     name: str
+    origin: str = ""
     stage: str
     package: str = ""
     class_path: str = ""
     path: str
     factors: dict[str, Any] = Field(default_factory=dict)
     sources: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_origin(self) -> RunEntry:
+        self.origin = self.origin or self.name
+        return self
 
 
 class StageEntry(BaseModel):
@@ -39,7 +48,8 @@ class StageEntry(BaseModel):
 class ContrastEntry(BaseModel):
     """A comparison: groups of one stage's runs that differ only in the factor `vary`, or a `chain` of runs.
 
-    `tied` lists the factors that change together with `vary`, so that their effects cannot be separated.
+    `tied` lists the factors that change together with `vary`, so that their effects cannot be separated. `primary` lists the metrics
+    for which the study was made: their p-values are corrected for the number of all primary tests.
     """
 
     name: str | None = None
@@ -48,6 +58,7 @@ class ContrastEntry(BaseModel):
     groups: list[list[str]] = Field(default_factory=list)
     tied: list[str] = Field(default_factory=list)
     chain: list[str] = Field(default_factory=list)
+    primary: list[str] = Field(default_factory=list)
 
 
 class TestSet(BaseModel):

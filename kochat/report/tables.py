@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kochat.report.arms import Arm, single
 from kochat.report.document import Cell, Table
 from kochat.report.run_labels import stage_word
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StudyView
 from kochat.report.variant_records import SHARES
-from kochat.report.words import NOTHING, Texts, count, factor_value
+from kochat.report.words import NOTHING, Texts, count, factor_value, p_text
+from kochat.statistics.comparison import is_clear
 
 SCORES = ("bleu", "rouge_l", "chrf")
 LEGACY = ("legacy_bleu", "legacy_rouge_l")
@@ -78,7 +80,7 @@ def versions_table(view: StudyView, contrasts: Sequence[Contrast]) -> Table | No
             before, after = (variant_text(view, run, metric) for run in (old, new))
             if (before, after) != (NOTHING, NOTHING):
                 cells = [Cell(before, old.name, metric), Cell(after, new.name, metric)]
-                difference = difference_cell(view, new, old, metric)
+                difference = difference_cell(view, single(new), single(old), metric)
                 rows.append([Cell(view.label(new)), Cell(view.texts.metric(metric)), *cells, difference])
     versions = _versions(contrasts)
     names = [version or view.texts("column.before_after") for version in versions]
@@ -99,22 +101,54 @@ def budget_table(view: StudyView, contrasts: Sequence[Contrast], factor: str) ->
     return Table(view.texts("caption.budget"), header, rows, text_columns=2) if rows else None
 
 
-def difference_cell(view: StudyView, run: Run, against: Run, metric: str) -> Cell:
-    """Format the paired difference of two runs with its 95% interval; a dash if it was not measured."""
-    interval = view.records[run.name].difference(view.records[against.name], metric)
-    return Cell(NOTHING if interval is None else view.texts.interval(metric, interval, signed=True))
+def difference_cell(view: StudyView, ours: Arm, theirs: Arm, metric: str) -> Cell:
+    """Format the paired difference of two arms with its 95% interval; a dash if it was not measured."""
+    found = view.difference(ours, theirs, metric)
+    return Cell(NOTHING if found is None else view.texts.interval(metric, found.interval, signed=True))
 
 
-def differences_table(view: StudyView, caption: str, pairs: Sequence[tuple[Run, Run]]) -> Table | None:
-    """Return a table of paired differences with 95% intervals, one column per (run, against) pair."""
-    known = [(run, against) for run, against in pairs if {run.name, against.name} <= view.records.keys()]
+def differences_table(view: StudyView, caption: str, pairs: Sequence[tuple[Arm, Arm]]) -> Table | None:
+    """Return a table of paired differences with 95% intervals, one column per (arm, against) pair."""
     rows = []
     for metric in _CONTRASTED:
-        cells = [difference_cell(view, run, against, metric) for run, against in known]
+        cells = [difference_cell(view, ours, theirs, metric) for ours, theirs in pairs]
         if any(cell.text != NOTHING for cell in cells):
             rows.append([Cell(view.texts.metric(metric)), *cells])
-    names = [view.texts("contrast", a=view.label(run), b=view.label(against)) for run, against in known]
+    names = [view.texts("contrast", a=view.arm_label(ours), b=view.arm_label(theirs)) for ours, theirs in pairs]
     return Table(caption, [view.texts("column.metric"), *names], rows) if rows else None
+
+
+def primary_table(view: StudyView) -> Table | None:
+    """Return a table of the tests that the study was made for, with corrected p-values; None if it names none."""
+    texts, rows = view.texts, []
+    for test in view.primary:
+        difference, metric = test.difference, test.metric
+        names = texts("contrast", a=view.arm_label(test.ours), b=view.arm_label(test.theirs))
+        least = texts.number(metric, difference.estimate.detectable, signed=True).lstrip("+")
+        numbers = [
+            texts.interval(metric, difference.interval, signed=True),
+            p_text(difference.p_value),
+            p_text(test.p_value),
+        ]
+        said = Cell(texts("test.clear" if is_clear(difference, test.p_value) else "test.unclear"))
+        rows.append([Cell(names), Cell(texts.metric(metric)), *map(Cell, numbers), Cell(least), said])
+    header = _header(texts, "contrast", "metric", "difference", "p", "p_corrected", "detectable", "result")
+    return Table(texts("caption.primary"), header, rows, text_columns=2) if rows else None
+
+
+def arms_table(view: StudyView, caption: str, arms: Sequence[Arm], metrics: Sequence[str]) -> Table | None:
+    """Return a table with one row per arm, means over its seeds; metrics without values are left out."""
+    shown = [metric for metric in metrics if any(view.value(arm, metric) is not None for arm in arms)]
+    if not arms or not shown:
+        return None
+    rows = [[Cell(view.arm_label(arm)), *(_arm_cell(view, arm, metric) for metric in shown)] for arm in arms]
+    return Table(caption, [view.texts("column.variant"), *map(view.texts.metric, shown)], rows)
+
+
+def _arm_cell(view: StudyView, arm: Arm, metric: str) -> Cell:
+    """Return a cell; that of a single run is marked as the run's number, which is the same in every table."""
+    text = view.texts.number(metric, view.value(arm, metric))
+    return Cell(text, arm.first.name, metric) if len(set(arm.names)) == 1 else Cell(text)
 
 
 def kinds_table(view: StudyView, runs: Sequence[Run]) -> Table | None:

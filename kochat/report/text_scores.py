@@ -14,7 +14,6 @@ from functools import cache
 import numpy as np
 import torch
 
-from kochat.metrics.intervals import Interval, bootstrap_weights, percentile_bounds
 from kochat.metrics.text_overlap import BLEU, CHRF, ROUGEL, text_metrics
 from kochat.report.study_files import Answer
 
@@ -35,7 +34,7 @@ class TextScores:
             found = [self.means[metric][key] for key in ids if key in self.means[metric]]
             return float(np.mean(found)) if found else None
         rows = [self.counts[metric][key] for key in ids if key in self.counts[metric]]
-        return float(_corpus_scores(metric, np.sum(rows, axis=0)[None])[0]) if rows else None
+        return float(corpus_scores(metric, np.sum(rows, axis=0)[None])[0]) if rows else None
 
 
 def score_texts(answers: Collection[Answer]) -> TextScores:
@@ -53,27 +52,12 @@ def score_texts(answers: Collection[Answer]) -> TextScores:
     return TextScores(means, counts)
 
 
-def corpus_difference(metric: str, ours: TextScores, theirs: TextScores) -> Interval | None:
-    """Return a corpus score's difference `ours - theirs` on shared prompts with its paired bootstrap interval.
-
-    Each draw takes the same prompts for both and scores their summed counts (Koehn 2004).
-    """
-    ids = [key for key in ours.counts[metric] if key in theirs.counts[metric]]
-    if not ids:
-        return None
-    a, b = (np.stack([scores.counts[metric][key] for key in ids]) for scores in (ours, theirs))
-    weights = bootstrap_weights(len(ids))
-    draws = _corpus_scores(metric, weights @ a) - _corpus_scores(metric, weights @ b)
-    difference = _corpus_scores(metric, a.sum(0)[None]) - _corpus_scores(metric, b.sum(0)[None])
-    return Interval(float(difference[0]), *percentile_bounds(draws), len(ids))
-
-
 def signatures() -> dict[str, str]:
     """Return the signature of every text metric."""
     return {name: metric.signature for name, metric in _metrics().items()}
 
 
-def _corpus_scores(metric: str, counts: np.ndarray) -> np.ndarray:
+def corpus_scores(metric: str, counts: np.ndarray) -> np.ndarray:
     """Return the corpus score of each row of summed counts: (n, k) -> (n,)."""
     return np.asarray(_metrics()[metric].row_scores(torch.from_numpy(counts)))
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from kochat.metrics.intervals import Interval, paired_interval
 from kochat.report.study_files import Answer
 from kochat.report.study_results import Run, StudyResults
-from kochat.report.text_scores import CORPUS_SCORES, MEAN_SCORES, TextScores, corpus_difference, score_texts
+from kochat.report.text_scores import CORPUS_SCORES, MEAN_SCORES, TextScores, corpus_scores, score_texts
+from kochat.statistics.comparison import Rows
+from kochat.statistics.jackknife import Statistic, ratio
 from kochat.text.unicode_form import display
 from kochat.world.judgement import Verdict
 
@@ -26,6 +28,7 @@ SHARES = {  # metric -> verdict; the five shares of the judged answers sum to 1
     "malformed": Verdict.MALFORMED.value,
 }
 VERDICTS = tuple(SHARES.values())
+COMPARED = ("reward", *SHARES, "bleu", "rouge_l", "chrf", "length")  # metrics that a contrast can be made for
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,24 @@ class VariantRecord:
         """Return a metric's value on the whole test set, or None if it was not measured."""
         return self.whole.values.get(metric)
 
-    def difference(self, other: VariantRecord, metric: str) -> Interval | None:
-        """Return this run's value minus the other's on shared prompts, with the paired interval; None if not measured."""
+    def rows(self, metric: str) -> Rows:
+        """Return what :func:`kochat.statistics.comparison.compare` needs of a metric: prompt id -> row; empty if not measured."""
         if metric in CORPUS_SCORES:
-            return corpus_difference(metric, self.texts, other.texts)
-        if metric not in self.per_prompt:
-            return None
-        return paired_interval(self.per_prompt[metric], other.per_prompt[metric])
+            return self.texts.counts[metric]
+        return {key: np.array([value, 1.0]) for key, value in self.per_prompt.get(metric, {}).items()}
+
+
+def statistic(metric: str) -> Statistic:
+    """Return the function from summed rows of a metric to its value: a mean over prompts, or a score of summed n-gram counts."""
+    return partial(corpus_scores, metric) if metric in CORPUS_SCORES else ratio
+
+
+def cluster(answer: Answer) -> str:
+    """Return the cluster of an answer's prompt: its id without the kind of prompt.
+
+    So "usual/capital/프랑스" and "roundabout/capital/프랑스", which ask the same fact, are one cluster.
+    """
+    return answer.id.removeprefix(f"{answer.kind}/")
 
 
 def make_records(results: StudyResults) -> dict[str, VariantRecord]:

@@ -132,6 +132,13 @@ def read_texts(lang: str, package: str | None = None) -> dict[str, str]:
     return {str(key): str(text).strip() for key, text in content.items()}
 
 
+def p_text(p_value: float | None) -> str:
+    """Format a p-value: "= 0.012", or "< 0.001" for the smallest ones."""
+    if p_value is None:
+        return NOTHING
+    return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}"
+
+
 def count(value: int | None) -> str:
     """Format a count with a thousands separator."""
     return NOTHING if value is None else f"{value:,}"

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kochat.metrics.intervals import Interval
 from kochat.statistics.crossed import Estimate, crossed_estimate
 from kochat.statistics.jackknife import Statistic, cluster_sums, pseudo_values
 from kochat.statistics.permutation import permutation_p_value
+
+SIGNIFICANT = 0.05
 
 Rows = Mapping[str, np.ndarray]  # prompt id -> row (k,) of a statistic's sums
 
@@ -34,9 +37,19 @@ class Comparison:
         return self.estimate.value
 
     @property
+    def interval(self) -> Interval:
+        """The difference with its 95% interval."""
+        return Interval(self.value, *self.estimate.bounds, self.prompts)
+
+    @property
     def p_value(self) -> float:
         """The larger of the two p-values: the difference must stand over prompts, and over seeds if there are several."""
         return max(self.permuted, self.estimate.p_value) if self.estimate.seeds > 1 else self.permuted
+
+
+def is_clear(comparison: Comparison, p_value: float) -> bool:
+    """Tell whether a difference is called one: its interval excludes zero and its (corrected) p-value is below 0.05."""
+    return p_value < SIGNIFICANT and comparison.interval.excludes_zero
 
 
 def compare(

@@ -82,7 +82,9 @@ def crossed_estimate(values: np.ndarray, value: float | None = None) -> Estimate
     if clusters < 2:
         total = squares["seed"] if seeds > 1 else np.nan
     freedom = _freedom(squares, total, seeds, clusters, apart=between_seeds > 0)
-    return Estimate(float(mean if value is None else value), float(np.sqrt(total / values.size)), freedom, seeds, clusters)
+    return Estimate(
+        float(mean if value is None else value), float(np.sqrt(total / values.size)), freedom, seeds, clusters
+    )
 
 
 def _mean_square(squares: float, freedom: int) -> float:

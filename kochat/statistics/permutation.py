@@ -20,6 +20,7 @@ def permutation_p_value(ours: np.ndarray, theirs: np.ndarray, statistic: Statist
         ours: sums of each seed and cluster, shape: (seeds, clusters, k).
         theirs: those of the other model, of the same seeds and clusters; the same shape.
         statistic: the statistic, from summed rows; with several seeds its mean over them.
+        seed: seed of the draws.
     """
     swap = (np.random.default_rng(seed).random((DRAWS, ours.shape[1])) < 0.5).astype(float)
     moved = np.einsum("dc,sck->dsk", swap, theirs - ours)

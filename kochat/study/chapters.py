@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kochat.report import figures as plots
 from kochat.report import tables
 from kochat.report.answer_panels import side_by_side
+from kochat.report.arms import single
 from kochat.report.cleaning_section import cleaning_blocks
 from kochat.report.document import Block, Bullets, Glossary, Paragraph, Section
 from kochat.report.run_labels import stage_word
@@ -16,38 +17,68 @@ from kochat.report.study_view import Contrast, StudyView
 from kochat.report.text_scores import signatures
 from kochat.report.variant_records import SHARES
 from kochat.report.words import NOTHING, Texts
-from kochat.study.conclusions import make_findings
+from kochat.study.conclusions import chosen, headline, make_findings
 from kochat.study.stage_reports import StageReport
 from kochat.world.agreement import judge_agreement
 
+_HEADLINE = (
+    "accuracy",
+    "unknown",
+    "off_the_point",
+    "hallucination",
+    "malformed",
+    "reward",
+    "bleu",
+    "rouge_l",
+    "length",
+)
 _DEFINED = ("reward", *SHARES, "val_loss")
 
 
 def overview(view: StudyView, reports: Sequence[StageReport]) -> Section:
-    """Return the overview: what was done, the findings, and the environment."""
+    """Return the overview: the verdict in a few sentences, one table and one figure, then what is clear and what is not."""
+    texts = view.texts
+    steps = view.chain_arms(view.chain_plans[0]) if view.chain_plans else []
+    findings = make_findings(view, reports)
+    blocks = present(
+        Bullets(said) if (said := headline(view, steps)) else None,
+        tables.arms_table(view, texts("caption.headline"), steps, _HEADLINE),
+        figure(texts, "headline", plots.verdicts(view, "headline", steps)),
+        tables.primary_table(view),
+        note(texts, "note.primary") if view.primary else None,
+        *_listed(texts("overview.clear"), chosen(findings, clear=True)),
+        *_listed(texts("overview.unclear"), chosen(findings, clear=False)),
+        note(texts, "overview.rule"),
+        *_what_was_done(view),
+    )
+    return Section("overview", texts("section.overview"), blocks)
+
+
+def _listed(heading: str, entries: list[tuple[str, list[str]]]) -> list[Block]:
+    return [Paragraph(heading), Glossary(entries)] if entries else []
+
+
+def _what_was_done(view: StudyView) -> list[Block]:
+    """Return what was done, on what test prompts, and where."""
     texts, results = view.texts, view.results
-    seeds = _seeds(view)
     what = texts(
         "overview.what",
         stages=", ".join(stage_word(stage, texts) for stage in results.stages),
         runs=len(results.runs),
         size=results.study.test_set.size,
-        seeds=", ".join(map(str, seeds)) or texts("unknown"),
+        seeds=", ".join(map(str, _seeds(view))) or texts("unknown"),
         duration=texts.duration(sum(run.done.seconds or 0.0 for run in results.runs.values())),
     )
     lost = ", ".join(entry.name for entry in results.missing)
     kinds = {texts.kind(kind): n for kind, n in results.study.test_set.kinds.items()}
     environment = [texts("column.environment"), texts("column.value")]
-    blocks = present(
+    return present(
         Paragraph(what),
         Paragraph(texts("overview.missing", names=lost)) if lost else None,
-        Glossary(make_findings(view, reports)),
-        note(texts, "overview.rule"),
         tables.runs_table(view),
         tables.pairs_table(texts("caption.test_set"), [texts("column.kind"), texts("column.n")], kinds),
         tables.pairs_table(texts("caption.environment"), environment, results.study.environment),
     )
-    return Section("overview", texts("section.overview"), blocks)
 
 
 def data(view: StudyView) -> list[Section]:
@@ -85,9 +116,10 @@ def chains(view: StudyView) -> list[Section]:
     stages = dict.fromkeys(run.stage for run in compared)
     title = texts("section.chain", stages=", ".join(stage_word(stage, texts) for stage in stages))
     blocks = present(
-        *(block for chain in found for block in _chain_tables(view, chain)),
+        *(block for chain in found for block in _chain_scores(view, chain)),
+        *(block for contrasts in view.chain_plans for block in _chain_differences(view, contrasts)),
         note(texts, "note.intervals"),
-        figure(texts, "verdicts", plots.verdicts(view, "verdicts", results.compared)),
+        figure(texts, "verdicts", plots.verdicts(view, "verdicts", [single(run) for run in results.compared])),
         *(block for chain in found for block in _chain_kinds(view, chain)),
     )
     everyone = side_by_side(view, texts("caption.fixed"), results.compared, fixed=None, kinds=False)
@@ -97,14 +129,17 @@ def chains(view: StudyView) -> list[Section]:
     ]
 
 
-def _chain_tables(view: StudyView, chain: Contrast) -> list[Block | None]:
-    texts, names = view.texts, _names(view, chain)
+def _chain_scores(view: StudyView, chain: Contrast) -> list[Block | None]:
     steps = [run for run in chain.groups[0] if run.name in view.records]
     metrics = (*tables.SCORES, "reward", *tables.FACTS, *tables.LEGACY)
-    return [
-        tables.variants_table(view, chain.entry.name or texts("caption.chain", names=names), steps, metrics),
-        tables.differences_table(view, texts("caption.steps", names=names), chain.pairs),
-    ]
+    caption = chain.entry.name or view.texts("caption.chain", names=_names(view, chain))
+    return [tables.variants_table(view, caption, steps, metrics)]
+
+
+def _chain_differences(view: StudyView, contrasts: Sequence[Contrast]) -> list[Block | None]:
+    """Return the table of a chain's steps; runs of several seeds are one arm."""
+    names = " → ".join(view.arm_label(arm) for arm in view.chain_arms(contrasts))
+    return [tables.differences_table(view, view.texts("caption.steps", names=names), view.arm_pairs(contrasts))]
 
 
 def _chain_kinds(view: StudyView, chain: Contrast) -> list[Block | None]:

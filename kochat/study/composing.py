@@ -98,10 +98,8 @@ def _difference_tables(report: StageReport, contrast: Contrast) -> list[Block | 
     view, texts = report.view, report.view.texts
     factor = texts.named("factor_name", contrast.entry.vary or "")
     caption = contrast.entry.name or texts("caption.vary", stage=view.word, factor=factor)
-    found = [
-        differences_table(view.study, caption, [(run, group[0]) for run in group[1:]]) for group in contrast.groups
-    ]
-    shown: list[Block | None] = [table for table in found if table is not None]
+    table = differences_table(view.study, caption, view.study.arm_pairs([contrast]))
+    shown: list[Block | None] = [table] if table else []
     if shown and contrast.entry.tied:
         names = ", ".join(texts.named("factor_name", name) for name in contrast.entry.tied)
         shown.append(Paragraph(texts("note.tied", factors=names, factor=factor), note=True))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-from kochat.report.findings import Finding, compare, course, lowest_loss
+from kochat.report.arms import Arm
+from kochat.report.findings import Finding, Sentence, compare, course, lowest_loss
 from kochat.report.study_results import DATA
 from kochat.report.study_view import Contrast, StudyView
 from kochat.study.stage_reports import StageReport
@@ -16,20 +18,33 @@ _FACTS = ("accuracy", "hallucination")
 def make_findings(view: StudyView, reports: Sequence[StageReport]) -> list[Finding]:
     """Return (heading, sentences) for the data, each stage, each other factor of it, and the chains; no sentence is repeated."""
     texts = view.texts
-    found: list[Finding] = [(texts("finding.data"), _about_data(view))]
+    found: list[Finding] = [(texts("finding.data"), _compared(view, view.varied(DATA), _TEXT))]
     for report in reports:
         found.append((report.view.word, list(report.offers("findings", _nothing)(report.view))))
         for contrast in view.varied(stage=report.view.stage.name):
             if contrast.entry.vary != DATA:
                 found.append((_heading(view, report, contrast), _about_factor(view, report, contrast)))
-    found.append((texts("finding.steps"), [said for chain in view.chains for said in _about_chain(view, chain)]))
+    found.append((texts("finding.steps"), _about_chains(view)))
     said: set[str] = set()
-    unique = [(heading, [s for s in sentences if s and not (s in said or said.add(s))]) for heading, sentences in found]  # type: ignore[func-returns-value]
+    unique = [(heading, [one for one in sentences if not _repeated(one, said)]) for heading, sentences in found]
     return [(heading, sentences) for heading, sentences in unique if sentences]
 
 
-def _nothing(view: object) -> list[str]:
-    return []
+def chosen(findings: Iterable[Finding], *, clear: bool) -> list[tuple[str, list[str]]]:
+    """Return the findings that state a difference, or those that do not: (heading, texts)."""
+    found = [(heading, [one.text for one in sentences if one.clear == clear]) for heading, sentences in findings]
+    return [(heading, texts) for heading, texts in found if texts]
+
+
+def headline(view: StudyView, steps: Sequence[Arm]) -> list[str]:
+    """Return the study's verdict, a sentence or two for each step of its first chain: facts and wrong facts, and the reward at the end."""
+    judged = bool(steps) and view.value(steps[-1], "accuracy") is not None
+    said: list[Sentence] = []
+    for earlier, later in pairwise(steps):
+        last = later is steps[-1]
+        for metric in (("reward",) if last else ()) + (("accuracy", "hallucination") if judged else ("rouge_l",)):
+            said += compare(view, later, earlier, metric)
+    return [one.text for one in said]
 
 
 def contrast_title(view: StudyView, contrast: Contrast) -> str:
@@ -37,28 +52,45 @@ def contrast_title(view: StudyView, contrast: Contrast) -> str:
     return contrast.entry.name or view.texts.named("factor_name", contrast.entry.vary or "")
 
 
+def _nothing(view: object) -> list[Sentence]:
+    return []
+
+
+def _repeated(sentence: Sentence, said: set[str]) -> bool:
+    known = sentence.text in said
+    said.add(sentence.text)
+    return known
+
+
 def _heading(view: StudyView, report: StageReport, contrast: Contrast) -> str:
     return view.texts("finding.vary", stage=report.view.word, factor=contrast_title(view, contrast))
 
 
-def _about_data(view: StudyView) -> list[str]:
-    pairs = [pair for contrast in view.varied(DATA) for pair in contrast.pairs]
-    return [compare(view, new, old, metric) for new, old in pairs for metric in _TEXT]
+def _compared(view: StudyView, contrasts: Sequence[Contrast], metrics: Sequence[str]) -> list[Sentence]:
+    return [
+        said
+        for ours, theirs in view.arm_pairs(contrasts)
+        for metric in metrics
+        for said in compare(view, ours, theirs, metric)
+    ]
 
 
-def _about_factor(view: StudyView, report: StageReport, contrast: Contrast) -> list[str]:
-    """Return the stage's own sentences; without any, the lowest loss and a comparison of first and last run of each group."""
-    own = report.offers("vary_findings")
-    if own is not None:
-        return list(own(report.view, contrast))
-    sentences: list[str] = []
-    for group in contrast.groups:
-        sentences.append(lowest_loss(view, group))
-        sentences += [compare(view, group[-1], group[0], metric) for metric in (*_TEXT, *_FACTS)]
-    return sentences
+def _about_factor(view: StudyView, report: StageReport, contrast: Contrast) -> list[Sentence]:
+    """Return the stage's own sentences, then a comparison of each run with the first of its group."""
+    own = list(report.offers("vary_findings", _no_findings)(report.view, contrast))
+    losses = [said for group in contrast.groups for said in lowest_loss(view, group)]
+    metrics = dict.fromkeys((*contrast.entry.primary, *_TEXT, *_FACTS))
+    return [*own, *losses, *_compared(view, [contrast], list(metrics))]
 
 
-def _about_chain(view: StudyView, chain: Contrast) -> Iterable[str]:
-    for later, earlier in chain.pairs:
-        yield from (compare(view, later, earlier, metric) for metric in (*_TEXT, "reward", *_FACTS))
-    yield from (course(view, chain, metric) for metric in _TEXT)
+def _no_findings(view: object, contrast: object) -> list[Sentence]:
+    return []
+
+
+def _about_chains(view: StudyView) -> list[Sentence]:
+    """Compare each step of the chains with the one before."""
+    said = _compared(view, view.chains, (*_TEXT, "reward", *_FACTS))
+    for contrasts in view.chain_plans:
+        steps = view.chain_arms(contrasts)
+        said += [one for metric in _TEXT for one in course(view, steps, metric)]
+    return said

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kochat.config_types import ModelSource
+from kochat.report.run_labels import SEED
 from kochat.study.resolved_runs import SHUFFLE_SEED, ResolvedRun
 
 # Names and paths, on which results do not depend.
@@ -15,7 +16,6 @@ _NO_DIFFERENCE = (
     "config", "name", "study", "logs_dir", "skip_finished", "verbose", "weights_only",
     "trainer.logger", "trainer.default_root_dir",
 )  # fmt: skip
-SEED = "seed_everything"
 _MISSING = object()
 
 

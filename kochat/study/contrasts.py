@@ -75,7 +75,14 @@ class ContrastMaker:
             groups = self._groups(stage, factor, tied)
             if groups:
                 told = [name for name in tied if any(self._differ(group, name) for group in groups)]
-                entry = ContrastEntry(name=contrast.name, vary=factor, stage=stage, groups=groups, tied=told)
+                entry = ContrastEntry(
+                    name=contrast.name,
+                    vary=factor,
+                    stage=stage,
+                    groups=groups,
+                    tied=told,
+                    primary=list(contrast.primary),
+                )
                 entries.append(entry)
         return entries
 
@@ -106,7 +113,7 @@ class ContrastMaker:
             )
         times = max(len(step) for step in steps)
         chains = [[step[number] if len(step) > 1 else step[0] for step in steps] for number in range(times)]
-        return [ContrastEntry(name=contrast.name, chain=chain) for chain in chains]
+        return [ContrastEntry(name=contrast.name, chain=chain, primary=list(contrast.primary)) for chain in chains]
 
     def _of_one_seed(self, steps: list[list[str]], contrast: PlannedContrast) -> list[list[str]]:
         """Keep, beside a run that is named with its seed, only the copies of other rows that have this seed."""

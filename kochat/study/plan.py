@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from kochat.report.variant_records import COMPARED
 from kochat.runs import EMBEDDED_BASE
 
 SAMPLE = "sample"
@@ -74,6 +75,8 @@ class PlannedContrast(BaseModel):
         stage: the stage whose runs are compared; null takes every stage in which the factor varies.
         chain: names of runs, in order.
         name: a title for the report.
+        primary: the metrics that this comparison is made for, such as reward or accuracy; the p-values of all primary metrics of a
+            study are corrected together (Holm 1979). Name them before you look at results.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,6 +85,16 @@ class PlannedContrast(BaseModel):
     stage: str | None = None
     chain: tuple[str, ...] = ()
     name: str | None = None
+    primary: tuple[str, ...] = ()
+
+    @field_validator("primary")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [metric for metric in metrics if metric not in COMPARED]:
+            raise ValueError(f"{unknown[0]!r} is no compared metric; choose of {', '.join(COMPARED)}")
+        if twice := _twice(metrics):
+            raise ValueError(f"{twice[0]!r} stands twice; name each metric once")
+        return metrics
 
     @model_validator(mode="after")
     def _one_kind(self) -> PlannedContrast:

@@ -3,8 +3,8 @@
 A stage's package may hold ``report.py`` with any of these:
 
     sections(view: StageView) -> list[Section]                          its chapter
-    findings(view: StageView) -> list[str]                              sentences about its runs, for the overview
-    vary_findings(view: StageView, contrast: Contrast) -> list[str]     sentences about a contrast of its runs
+    findings(view: StageView) -> list[Sentence]                             sentences about its runs, for the overview
+    vary_findings(view: StageView, contrast: Contrast) -> list[Sentence]    sentences about a contrast of its runs
     limits(view: StageView) -> list[str]                                what its numbers do not show
     DEFINED: Sequence[str]                                              metrics with a text ``definition.METRIC``
 """

@@ -71,6 +71,7 @@ def describe(study: ResolvedStudy, paths: Mapping[str, Path]) -> StudyFile:
 def _entry(study: ResolvedStudy, run: ResolvedRun, path: Path) -> RunEntry:
     return RunEntry(
         name=run.name,
+        origin=run.origin,
         stage=run.stage.name,
         package=run.stage.package,
         class_path=run.parsed.config["model"]["class_path"],

@@ -33,9 +33,8 @@ class Reviewer:
 
     def __init__(self, world: World) -> None:
         self._worse = WorseAnswers(world)
-        self._abouts: dict[str, About] = {
-            text: about for about in (*world.questions, *world.families) for text in good_answers(about)
-        }
+        abouts: list[About] = [*world.questions, *world.families]
+        self._abouts = {text: about for about in abouts for text in good_answers(about)}
         self._objects = {
             relation.id: sorted({fact.object for fact in world.facts if fact.relation == relation.id}, key=len)
             for relation in world.relations

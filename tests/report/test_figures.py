@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from kochat.report import figures as plots
+from kochat.report.arms import single
 from kochat.report.drawing import canvas, legend, standalone, title, to_svg
 from kochat.report.study_files import StageEntry
 from kochat.report.study_view import StageView
@@ -76,7 +77,7 @@ def test_curves_draw_the_runs_that_logged_and_name_the_axis(view):
 
 
 def test_verdicts_show_judged_variants(view):
-    svg = plots.verdicts(view, "verdicts", view.results.compared)
+    svg = plots.verdicts(view, "verdicts", [single(run) for run in view.results.compared])
     assert {"정답", "틀린 답", "모른다고 함", "빗나간 답", "깨진 답", "기준 모델", "SFT rank 16 v1"} <= set(words(svg))
     assert "SFT rank 8" not in words(svg)
 

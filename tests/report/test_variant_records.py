@@ -3,8 +3,9 @@ import sacrebleu
 
 from kochat.report.study_files import Answer, Done, RunEntry
 from kochat.report.study_results import Run
-from kochat.report.text_scores import corpus_difference, score_texts, signatures
-from kochat.report.variant_records import SHARES, variant_record
+from kochat.report.text_scores import signatures
+from kochat.report.variant_records import SHARES, cluster, statistic, variant_record
+from kochat.statistics.comparison import compare
 
 
 def answer(id_, text, reference, kind="trained", reward=0.0, verdict=None):
@@ -19,6 +20,10 @@ ANSWERS = [
     answer("d", "안녕하세요", "안녕하세요", "talk", 6.0),
     answer("e", "고정 답변", None, "fixed", 100.0),
 ]
+
+
+def difference(ours, theirs, metric):
+    return compare([ours.rows(metric)], [theirs.rows(metric)], {}, statistic(metric))
 
 
 def run(answers=ANSWERS, **metrics):
@@ -86,23 +91,29 @@ def test_a_difference_is_paired_by_prompt():
         row.model_copy(update={"scores": {"reward": row.score("reward") + 1, "verdict": "correct"}}) for row in ANSWERS
     ]
     ours, theirs = variant_record(run(better)), variant_record(run())
-    reward = ours.difference(theirs, "reward")
+    reward = difference(ours, theirs, "reward").interval
     assert (reward.value, reward.low, reward.high, reward.n) == (1.0, 1.0, 1.0, 4)
-    assert ours.difference(theirs, "accuracy").n == 3
-    assert ours.difference(theirs, "kl") is None
+    assert difference(ours, theirs, "accuracy").interval.n == 3
+    assert ours.rows("kl") == {}
 
 
 def test_a_corpus_difference_scores_the_same_prompts_of_both():
-    good = score_texts(
-        [answer(str(i), "대한민국의 수도는 서울입니다", "대한민국의 수도는 서울입니다") for i in range(8)]
+    good, bad = (
+        variant_record(run([answer(str(i), text, "대한민국의 수도는 서울입니다") for i in range(n)]))
+        for text, n in (("대한민국의 수도는 서울입니다", 8), ("잘 모르겠습니다", 6))
     )
-    bad = score_texts([answer(str(i), "잘 모르겠습니다", "대한민국의 수도는 서울입니다") for i in range(6)])
-    same = corpus_difference("chrf", good, good)
+    same = difference(good, good, "chrf").interval
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
-    apart = corpus_difference("bleu", good, bad)
+    apart = difference(good, bad, "bleu").interval
     assert apart.n == 6
-    assert apart.value == pytest.approx(1 - bad.value("bleu", [str(i) for i in range(6)]))
+    assert apart.value == pytest.approx(1 - bad.get("bleu"))
     assert apart.excludes_zero
+
+
+def test_wordings_of_one_fact_are_one_cluster():
+    usual, roundabout = (answer(f"{kind}/capital/프랑스", "", "", kind) for kind in ("usual", "roundabout"))
+    assert cluster(usual) == cluster(roundabout) == "capital/프랑스"
+    assert cluster(answer("row-7", "", "", "held_out")) == "row-7"
 
 
 def test_signatures_name_the_tokenizer():

@@ -73,5 +73,5 @@ def test_durations():
 
 def test_particles_follow_the_word():
     assert Texts("ko")(
-        "compare.higher", metric="BLEU", a="SFT rank 16", b="기준 모델", va="2", vb="1", difference="+1"
-    ) == ("BLEU는 SFT rank 16이 기준 모델보다 높다: 1 → 2, 차이 +1.")
+        "compare.higher", metric="BLEU", a="SFT rank 16", b="기준 모델", va="2", vb="1", difference="+1", p="< 0.001"
+    ) == ("BLEU: SFT rank 16이 기준 모델보다 높다(2 대 1). 차이 +1, p < 0.001.")

@@ -72,8 +72,8 @@ def test_a_variant_shows_one_number_in_every_table(html):
     numbers = {}
     for run, metric, text in Page(html).cells:
         numbers.setdefault((run, metric), []).append(text)
-    assert len(numbers[("ppo_kl01", "bleu")]) == 3  # v1 -> v2, PPO, final
-    assert len(numbers[("sft_lora16", "rouge_l")]) == 4
+    assert len(numbers[("ppo_kl01", "bleu")]) == 4  # overview, v1 -> v2, PPO, final
+    assert len(numbers[("sft_lora16", "rouge_l")]) == 5
     assert {key for key, texts in numbers.items() if len(set(texts)) != 1} == set()
 
 

@@ -10,7 +10,8 @@ from tests.report.synthetic import read_view, write_study
 
 def findings(folder, lang="en"):
     view = read_view(folder, lang)
-    return dict(make_findings(view, find_stage_reports(view, stages_by_name())))
+    found = make_findings(view, find_stage_reports(view, stages_by_name()))
+    return {heading: [one.text for one in sentences] for heading, sentences in found}
 
 
 def set_metric(folder, run, metric, value):
@@ -38,14 +39,14 @@ def folder(tmp_path):
 def test_the_kl_sentence_follows_the_numbers(folder):
     set_metric(folder, "ppo_kl01", "ppo/val_kl", 0.8)
     set_metric(folder, "ppo_kl05", "ppo/val_kl", 0.2)
-    assert findings(folder)["PPO: KL coefficient"][2:] == [
+    assert findings(folder)["PPO: KL coefficient"][2:3] == [
         "PPO kl_coef 0.5 stays closer to SFT: KL 0.2000, against 0.8000 for PPO kl_coef 0.1."
     ]
     set_metric(folder, "ppo_kl05", "ppo/val_kl", 0.9)
-    assert findings(folder)["PPO: KL coefficient"][2:] == [
+    assert findings(folder)["PPO: KL coefficient"][2:3] == [
         "PPO kl_coef 0.5 does not stay closer to SFT: KL 0.9000, against 0.8000 for PPO kl_coef 0.1."
     ]
-    assert findings(folder, "ko")["PPO: KL 계수"][2:] == [
+    assert findings(folder, "ko")["PPO: KL 계수"][2:3] == [
         "PPO kl_coef 0.5가 PPO kl_coef 0.1보다 SFT에 가깝지 않다: KL 0.9000 대 0.8000."
     ]
 
@@ -53,9 +54,12 @@ def test_the_kl_sentence_follows_the_numbers(folder):
 @pytest.mark.parametrize(
     ("reward", "says"),
     [
-        (lambda index: 2.0, "Reward: PPO kl_coef 0.1 is higher than SFT rank 16, 1.000 → 2.000, difference +1.000"),
-        (lambda index: 0.5, "Reward: PPO kl_coef 0.1 is lower than SFT rank 16, 1.000 → 0.500, difference -0.500"),
-        (lambda index: 1.0 + (-1) ** index, "Reward: no clear difference between PPO kl_coef 0.1 and SFT rank 16"),
+        (lambda index: 2.0, "Reward: PPO kl_coef 0.1 (2.000) is higher than SFT rank 16 (1.000), difference +1.000"),
+        (lambda index: 0.5, "Reward: PPO kl_coef 0.1 (0.500) is lower than SFT rank 16 (1.000), difference -0.500"),
+        (
+            lambda index: 1.0 + (-1) ** index,
+            "Reward: PPO kl_coef 0.1 (1.000) and SFT rank 16 (1.000) cannot be told apart",
+        ),
     ],
 )
 def test_the_reward_sentence_follows_the_interval(folder, reward, says):

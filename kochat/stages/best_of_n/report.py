@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kochat.metrics.intervals import Interval
+from kochat.report.arms import paired_arms
 from kochat.report.document import Block, Bullets, Cell, Figure, Paragraph, Section, Table
 from kochat.report.drawing import COLOURS, canvas, legend, to_svg
 from kochat.report.section_parts import answers, chapter, missing, note, part, titled
@@ -30,7 +31,7 @@ def sections(view: StageView) -> list[Section]:
         return [chapter(view, [missing(texts)])]
     found = [best for run in runs if (best := read_best_of_n(run)) is not None]
     shown = [*view.origins, *runs]
-    pairs = [(run, origin) for run in runs for origin in study.results.origins([run])]
+    pairs = paired_arms((run, origin) for run in runs for origin in study.results.origins([run]))
     blocks = [
         Paragraph(texts("best_of_n.what")),
         *(_scale(view, best) for best in found),

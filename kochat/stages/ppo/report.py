@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from kochat.report import figures as plots
+from kochat.report.arms import paired_arms
 from kochat.report.document import Figure, Paragraph, Section
 from kochat.report.drawing import COLOURS, canvas, legend, to_svg
-from kochat.report.findings import compare
+from kochat.report.findings import Sentence, compare
 from kochat.report.section_parts import answers, chapter, figure, missing, titled
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StageView
@@ -39,15 +40,13 @@ def sections(view: StageView) -> list[Section]:
     return [chapter(view, blocks), *answers(view, shown)]
 
 
-def vary_findings(view: StageView, contrast: Contrast) -> list[str]:
+def vary_findings(view: StageView, contrast: Contrast) -> list[Sentence]:
     """Return sentences: whether each run has a higher reward than its SFT model, and which run stayed closer to it."""
-    rewards = [
-        compare(view.study, run, origin, "reward")
-        for group in contrast.groups
-        for run in group
-        for origin in view.study.results.origins([run])
-    ]
-    return rewards + [sentence for group in contrast.groups if (sentence := _closer(view, group))]
+    study = view.study
+    runs = [run for group in contrast.groups for run in group if run.name in study.records]
+    pairs = paired_arms((run, origin) for run in runs for origin in study.results.origins([run]))
+    rewards = [said for ours, theirs in pairs for said in compare(study, ours, theirs, "reward")]
+    return rewards + [Sentence(said) for group in contrast.groups if (said := _closer(view, group))]
 
 
 def limits(view: StageView) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kochat.metrics.intervals import paired_interval
 from kochat.report import figures as plots
 from kochat.report.document import Paragraph, Section
+from kochat.report.findings import Sentence
 from kochat.report.section_parts import chapter, figure, missing, note, part
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StageView
@@ -69,17 +70,17 @@ def _trust(view: StageView, records: dict[str, RewardRecord]) -> list[Section]:
     return part(view, "rm_trust", "section.rm_trust", blocks)
 
 
-def findings(view: StageView) -> list[str]:
+def findings(view: StageView) -> list[Sentence]:
     """Return a sentence for each reward model that hardly reads the prompt."""
-    return pair_kinds.prompt_findings(view, make_reward_records(view.runs))
+    return [Sentence(said) for said in pair_kinds.prompt_findings(view, make_reward_records(view.runs))]
 
 
-def vary_findings(view: StageView, contrast: Contrast) -> list[str]:
+def vary_findings(view: StageView, contrast: Contrast) -> list[Sentence]:
     """Return sentences: which reward model has the highest pair accuracy, and whether it is clearly above the lowest."""
     return [sentence for group in contrast.groups for sentence in _best(view, group)]
 
 
-def _best(view: StageView, group: list[Run]) -> list[str]:
+def _best(view: StageView, group: list[Run]) -> list[Sentence]:
     texts, label, records = view.texts, view.study.label, make_reward_records(group)
     runs = [run for run in group if run.name in records]
     runs.sort(key=lambda run: records[run.name].accuracy.value, reverse=True)
@@ -87,12 +88,18 @@ def _best(view: StageView, group: list[Run]) -> list[str]:
         return []
     best, last = records[runs[0].name], records[runs[-1].name]
     accuracy = texts.interval("accuracy", best.accuracy)
-    sentences = [texts("finding.best_rm", a=label(runs[0]), accuracy=accuracy, n=best.n_pairs)]
+    sentences = [Sentence(texts("finding.best_rm", a=label(runs[0]), accuracy=accuracy, n=best.n_pairs))]
     if best.accuracy.low <= 0.5:
-        sentences.append(texts("finding.rm_chance"))
+        sentences.append(Sentence(texts("finding.rm_chance")))
     interval = paired_interval(best.accuracy_by_id, last.accuracy_by_id) if len(runs) > 1 else None
     if interval is not None:
-        key = "finding.rm_apart" if interval.excludes_zero else "finding.rm_alike"
+        clear = interval.excludes_zero
         difference = texts.interval("accuracy", interval, signed=True)
-        sentences.append(texts(key, a=label(runs[0]), b=label(runs[-1]), difference=difference))
+        said = texts(
+            "finding.rm_apart" if clear else "finding.rm_alike",
+            a=label(runs[0]),
+            b=label(runs[-1]),
+            difference=difference,
+        )
+        sentences.append(Sentence(said, clear))
     return sentences

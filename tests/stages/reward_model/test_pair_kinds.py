@@ -133,10 +133,10 @@ def test_the_overview_names_a_model_that_hardly_reads_the_prompt(folder):
     assert "of 6 prompts" in said
     whole = read_view(folder)
     findings = dict(make_findings(whole, find_stage_reports(whole, stages_by_name())))
-    assert findings["Reward model"] == [said]
+    assert [one.text for one in findings["Reward model"]] == [said]
     korean = read_view(folder, "ko")
-    (said,) = dict(make_findings(korean, find_stage_reports(korean, stages_by_name())))["보상 모델"]
-    assert "질문을 거의 읽지 않는다" in said
+    (one,) = dict(make_findings(korean, find_stage_reports(korean, stages_by_name())))["보상 모델"]
+    assert "질문을 거의 읽지 않는다" in one.text
 
 
 def test_a_model_that_reads_the_prompt_is_not_named(folder):
