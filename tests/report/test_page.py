@@ -1,7 +1,12 @@
 """The page and the Markdown of a small document made by hand."""
 
+import re
+
+import pytest
+
 from kochat.report.document import Cell, Comparison, Document, Figure, Paragraph, Reply, Section, SideBySide, Table
 from kochat.report.rendering import write_document
+from tests.report.synthetic import NASTY
 
 LABELS = {
     "contents": "Contents",
@@ -20,9 +25,26 @@ def document(lang="ko", text="글"):
         Paragraph(text),
         Table(text, [text, "BLEU"], [[Cell(text), Cell("0.5", text, text)]]),
         Figure("loss", '<svg viewBox="0 0 547 200"><rect width="5" height="5"/></svg>', text),
-        SideBySide(text, [Comparison(text, text, text, replies), Comparison("둘", "talk", None, replies)]),
+        SideBySide(text, text, [Comparison(text, text, text, replies), Comparison("둘", "talk", None, replies)]),
     ]
     return Document(lang, text, text, LABELS, [Section("part", text, blocks)])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    write_document(document(text=NASTY), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(folder):
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def markdown(folder):
+    return (folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_two_languages_stand_side_by_side(tmp_path):
@@ -34,3 +56,16 @@ def test_two_languages_stand_side_by_side(tmp_path):
     assert {path: path.read_bytes() for path in before} == before
     assert "](plots/loss.en.svg)" in (tmp_path / "report.en.md").read_text(encoding="utf-8")
     assert (tmp_path / "plots" / "loss.en.svg").is_file()
+
+
+def test_answers_are_folded_away_on_both_pages(html, markdown):
+    for page in (html, markdown):
+        assert len(re.findall('<details( class="answers")?>\n<summary>[^<]+</summary>\n', page)) == 1  # no `open`
+        assert page.count("</details>") == 1
+    folded = html[html.index("<details") : html.index("</details>")]
+    assert folded.count('<section class="prompt">') == html.count('<section class="prompt">') == 2
+
+
+def test_github_reads_markdown_inside_the_folded_part(markdown):
+    assert "</summary>\n\n**" in markdown
+    assert "|\n\n</details>\n" in markdown
