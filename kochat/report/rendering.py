@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from kochat.report.document import Document
 from kochat.report.drawing import standalone
@@ -63,8 +63,14 @@ def neutral_markdown(value: object) -> object:
     return _MARKUP.sub(lambda match: f"&#{ord(match.group())};", " ".join(value.split()))
 
 
+def breakable(text: str) -> Markup:
+    """Escape a text for HTML and let its lines break after an underscore, so that a long name in a table wraps."""
+    return escape(text).replace("_", Markup("_<wbr>"))
+
+
 def _environment(**options: Any) -> Environment:
     loader = PackageLoader("kochat.report", "templates")
     environment = Environment(loader=loader, undefined=StrictUndefined, **options)
     environment.filters["own_markup"] = Markup
+    environment.filters["breakable"] = breakable
     return environment

@@ -16,7 +16,7 @@ def write_report(folder, lang="ko"):
     return composing.write_report(folder, lang, stages_by_name())
 
 
-VOID = {"meta", "use", "path", "rect"}
+VOID = {"meta", "wbr", "use", "path", "rect"}
 
 
 @pytest.fixture(scope="module")

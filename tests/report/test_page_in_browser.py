@@ -1,0 +1,95 @@
+"""The layout of the page of a small study in headless Chromium, on a phone's width and on a desk's."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from kochat.stages import stages_by_name
+from kochat.study.composing import write_report
+from tests.report.synthetic import write_study
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+PHONE, DESK = 390, 1400
+# Each page reports to the page that frames it. A frame may be as narrow as a phone; Chromium's own window may not.
+FRAMES = """<!DOCTYPE html>
+<iframe src="page.html?{phone}" style="width: {phone}px; height: 800px; border: 0"></iframe>
+<iframe src="page.html?{desk}" style="width: {desk}px; height: 800px; border: 0"></iframe>
+<script>
+onmessage = event => {{
+  const report = document.createElement("pre");
+  report.textContent = event.data;
+  document.body.append(report);
+}};
+</script>
+"""
+MEASURE = """<script>
+const all = (where, selector) => [...where.querySelectorAll(selector)];
+const box = element => element.getBoundingClientRect();
+for (const folded of all(document, "details")) folded.open = true;
+const page = document.documentElement;
+const tables = all(document, ".table .scroll").map(frame => {
+  const wide = frame.scrollWidth > frame.clientWidth;
+  frame.scrollLeft = 60;
+  const moved = box(frame.querySelector("td")).left - box(frame).left;
+  const gap = box(frame).right - box(frame.querySelector("table")).right;
+  return {wide, moved, gap, hint: getComputedStyle(frame).backgroundImage};
+});
+const panels = all(document, ".replies").map(panel => all(panel, ".reply").map(reply => Math.round(box(reply).left)));
+const edges = all(document, "main > *, .plot svg").map(element => Math.round(box(element).right));
+const width = +location.search.slice(1);
+parent.postMessage(JSON.stringify({width, page: [page.scrollWidth, page.clientWidth], tables, panels, edges}), "*");
+</script></body>"""
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine")]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """Measure the page with its answers unfolded; return the measurements by width."""
+    folder = tmp_path_factory.mktemp("study")
+    page = write_report(write_study(folder, prompts=6), "ko", stages_by_name()).read_text(encoding="utf-8")
+    (folder / "page.html").write_text(page.replace("</body>", MEASURE), encoding="utf-8")
+    (folder / "frames.html").write_text(FRAMES.format(phone=PHONE, desk=DESK), encoding="utf-8")
+    found = [json.loads(html.unescape(text)) for text in re.findall("<pre>(.*?)</pre>", opened(folder / "frames.html"))]
+    return {measurement["width"]: measurement for measurement in found}
+
+
+def opened(path):
+    """Return a page's source after its scripts ran."""
+    options = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=1500,900",
+        "--virtual-time-budget=5000",
+    ]
+    profile = f"--user-data-dir={path.parent / 'profile'}"
+    command = [BROWSER, *options, profile, "--dump-dom", path.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True).stdout
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_the_page_never_scrolls_sideways(measured, width):
+    whole, visible = measured[width]["page"]
+    assert whole <= visible <= width
+
+
+def test_everything_ends_at_one_right_edge(measured):
+    assert len(set(measured[DESK]["edges"])) == 1
+    assert all(abs(table["gap"]) < 1 for table in measured[DESK]["tables"])
+
+
+def test_a_wide_table_scrolls_in_its_box_with_a_hint_and_keeps_its_first_column(measured):
+    wide = [table for table in measured[PHONE]["tables"] if table["wide"]]
+    assert wide
+    assert all(abs(table["moved"]) < 1 for table in wide)
+    assert all(table["hint"].count("gradient") == 4 for table in wide)
+
+
+def test_answers_side_by_side_are_stacked_on_a_phone(measured):
+    assert all(len(set(panel)) == 1 for panel in measured[PHONE]["panels"])
+    assert any(len(set(panel)) > 1 for panel in measured[DESK]["panels"])
