@@ -5,6 +5,7 @@ import re
 import pytest
 
 from kochat.report.document import Cell, Comparison, Document, Figure, Paragraph, Reply, Section, SideBySide, Table
+from kochat.report.drawing import FONTS
 from kochat.report.rendering import write_document
 from tests.report.synthetic import NASTY
 
@@ -69,3 +70,7 @@ def test_answers_are_folded_away_on_both_pages(html, markdown):
 def test_github_reads_markdown_inside_the_folded_part(markdown):
     assert "</summary>\n\n**" in markdown
     assert "|\n\n</details>\n" in markdown
+
+
+def test_the_page_and_its_plots_ask_for_the_same_fonts(html):
+    assert FONTS.replace("'", '"').removesuffix(", sans-serif") in html
