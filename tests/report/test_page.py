@@ -5,7 +5,7 @@ import re
 import pytest
 
 from kochat.report.document import Cell, Comparison, Document, Figure, Paragraph, Reply, Section, SideBySide, Table
-from kochat.report.drawing import FONTS
+from kochat.report.drawing import COLOURS, FONTS
 from kochat.report.rendering import write_document
 from tests.report.synthetic import NASTY
 
@@ -74,3 +74,27 @@ def test_github_reads_markdown_inside_the_folded_part(markdown):
 
 def test_the_page_and_its_plots_ask_for_the_same_fonts(html):
     assert FONTS.replace("'", '"').removesuffix(", sans-serif") in html
+
+
+def light(colour):
+    """Return a colour's relative luminance, as WCAG 2 defines it."""
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one, other):
+    dark, bright = sorted([light(one), light(other)])
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_text_links_and_plots_are_readable_on_the_dark_page(html):
+    dark = "".join(re.findall(r"@media screen and \(prefers-color-scheme: dark\) \{\n(.*?)\n\}", html, flags=re.DOTALL))
+    named = dict(re.findall(r"--(\w+): (#\w{6});", dark))
+    for name in ("ink", "soft", "link", "correct", "wrong", "plain"):
+        assert min(contrast(named[name], named[page]) for page in ("page", "panel")) >= 4.5
+    for part in ("fill", "stroke"):
+        changed = dict(re.findall(rf'"{part}: (#\w{{6}})"\] \{{ {part}: (#\w{{6}}) !important', dark))
+        drawn = [changed.get(colour, colour) for colour in COLOURS]
+        assert min(contrast(colour, named["page"]) for colour in drawn) >= 4.5
+        assert len(set(drawn)) == len(COLOURS)
