@@ -1,4 +1,4 @@
-"""The layout of the page of a small study in headless Chromium, on a phone's width and on a desk's."""
+"""The layout of the page of a small study in headless Chromium, on a phone's width, on a desk's and on paper."""
 
 import html
 import json
@@ -14,10 +14,12 @@ from tests.report.synthetic import write_study
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 PHONE, DESK = 390, 1400
+PAPER = 688  # pixels: A4 without its margins
 # Each page reports to the page that frames it. A frame may be as narrow as a phone; Chromium's own window may not.
 FRAMES = """<!DOCTYPE html>
 <iframe src="page.html?{phone}" style="width: {phone}px; height: 800px; border: 0"></iframe>
 <iframe src="page.html?{desk}" style="width: {desk}px; height: 800px; border: 0"></iframe>
+<iframe src="paper.html?{paper}" style="width: {paper}px; height: 800px; border: 0"></iframe>
 <script>
 onmessage = event => {{
   const report = document.createElement("pre");
@@ -48,31 +50,33 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="ther
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
-    """Measure the page with its answers unfolded; return the measurements by width."""
+def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    page = write_report(write_study(folder, prompts=6), "ko", stages_by_name()).read_text(encoding="utf-8")
-    (folder / "page.html").write_text(page.replace("</body>", MEASURE), encoding="utf-8")
-    (folder / "frames.html").write_text(FRAMES.format(phone=PHONE, desk=DESK), encoding="utf-8")
-    found = [json.loads(html.unescape(text)) for text in re.findall("<pre>(.*?)</pre>", opened(folder / "frames.html"))]
+    return write_report(write_study(folder, prompts=6), "ko", stages_by_name())
+
+
+@pytest.fixture(scope="module")
+def measured(report):
+    """Measure the page with its answers unfolded; return the measurements by width."""
+    page = report.read_text(encoding="utf-8").replace("</body>", MEASURE)
+    paper = page.replace("@media print", "@media all").replace("@media screen", "@media not all")
+    frames = FRAMES.format(phone=PHONE, desk=DESK, paper=PAPER)
+    for name, content in {"page": page, "paper": paper, "frames": frames}.items():
+        (report.parent / f"{name}.html").write_text(content, encoding="utf-8")
+    shown = browse(report.parent / "frames.html", "--dump-dom")
+    found = [json.loads(html.unescape(text)) for text in re.findall("<pre>(.*?)</pre>", shown)]
     return {measurement["width"]: measurement for measurement in found}
 
 
-def opened(path):
-    """Return a page's source after its scripts ran."""
-    options = [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--window-size=1500,900",
-        "--virtual-time-budget=5000",
-    ]
+def browse(path, action):
+    """Open a page, wait for its scripts, do one thing with it, and return what the browser writes."""
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1500,900"]
     profile = f"--user-data-dir={path.parent / 'profile'}"
-    command = [BROWSER, *options, profile, "--dump-dom", path.as_uri()]
+    command = [BROWSER, *options, profile, "--virtual-time-budget=5000", action, path.as_uri()]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True).stdout
 
 
-@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("width", [PHONE, DESK, PAPER])
 def test_the_page_never_scrolls_sideways(measured, width):
     whole, visible = measured[width]["page"]
     assert whole <= visible <= width
@@ -93,3 +97,21 @@ def test_a_wide_table_scrolls_in_its_box_with_a_hint_and_keeps_its_first_column(
 def test_answers_side_by_side_are_stacked_on_a_phone(measured):
     assert all(len(set(panel)) == 1 for panel in measured[PHONE]["panels"])
     assert any(len(set(panel)) > 1 for panel in measured[DESK]["panels"])
+
+
+def test_paper_cuts_no_table(measured):
+    assert measured[PAPER]["tables"]
+    assert not any(table["wide"] for table in measured[PAPER]["tables"])
+
+
+def test_answers_are_printed_though_they_are_folded(report):
+    unfolded = report.with_name("unfolded.html")
+    unfolded.write_text(report.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")
+    assert pages(report) == pages(unfolded) > 3
+
+
+def pages(path):
+    """Return the number of pages that a page fills on paper."""
+    pdf = path.with_suffix(".pdf")
+    browse(path, f"--print-to-pdf={pdf}")
+    return len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes()))
