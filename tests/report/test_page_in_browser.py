@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from kochat.report.document import Cell, Comparison, Document, Paragraph, Reply, Section, SideBySide, Table
+from kochat.report.rendering import to_html
 from kochat.stages import stages_by_name
 from kochat.study.composing import write_report
 from tests.report.synthetic import write_study
@@ -16,19 +18,15 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 PHONE, DESK = 390, 1400
 PAPER = 688  # pixels: A4 without its margins
 # Each page reports to the page that frames it. A frame may be as narrow as a phone; Chromium's own window may not.
-FRAMES = """<!DOCTYPE html>
-<iframe src="page.html?{phone}" style="width: {phone}px; height: 800px; border: 0"></iframe>
-<iframe src="page.html?{desk}" style="width: {desk}px; height: 800px; border: 0"></iframe>
-<iframe src="paper.html?{paper}" style="width: {paper}px; height: 800px; border: 0"></iframe>
-<script>
-onmessage = event => {{
+FRAME = '<iframe src="{page}.html?{width}" style="width: {width}px; height: 800px; border: 0"></iframe>'
+LISTEN = """<script>
+onmessage = event => {
   const report = document.createElement("pre");
   report.textContent = event.data;
   document.body.append(report);
-}};
-</script>
-"""
-MEASURE = """<script>
+};
+</script>"""
+MEASURE = r"""<script>
 const all = (where, selector) => [...where.querySelectorAll(selector)];
 const box = element => element.getBoundingClientRect();
 for (const folded of all(document, "details")) folded.open = true;
@@ -42,8 +40,9 @@ const tables = all(document, ".table .scroll").map(frame => {
 });
 const panels = all(document, ".replies").map(panel => all(panel, ".reply").map(reply => Math.round(box(reply).left)));
 const edges = all(document, "main > *, .plot svg").map(element => Math.round(box(element).right));
-const width = +location.search.slice(1);
-parent.postMessage(JSON.stringify({width, page: [page.scrollWidth, page.clientWidth], tables, panels, edges}), "*");
+const frame = location.href.match(/(\w+)\.html\?(\d+)/);
+const found = {name: frame[1], width: +frame[2], page: [page.scrollWidth, page.clientWidth], tables, panels, edges};
+parent.postMessage(JSON.stringify(found), "*");
 </script></body>"""
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine")]
@@ -57,15 +56,35 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(report):
-    """Measure the page with its answers unfolded; return the measurements by width."""
-    page = report.read_text(encoding="utf-8").replace("</body>", MEASURE)
-    paper = page.replace("@media print", "@media all").replace("@media screen", "@media not all")
-    frames = FRAMES.format(phone=PHONE, desk=DESK, paper=PAPER)
-    for name, content in {"page": page, "paper": paper, "frames": frames}.items():
-        (report.parent / f"{name}.html").write_text(content, encoding="utf-8")
+    """Measure two pages with their answers unfolded; return the measurements by the page's name and width."""
+    pages = {"page": report.read_text(encoding="utf-8"), "wide": to_html(wide_document())}
+    pages |= {f"{name}_on_paper": on_paper(page) for name, page in pages.items()}
+    for name, page in pages.items():
+        (report.parent / f"{name}.html").write_text(page.replace("</body>", MEASURE), encoding="utf-8")
+    frames = [FRAME.format(page=name, width=width) for name in ("page", "wide") for width in (PHONE, DESK)]
+    frames += [FRAME.format(page=f"{name}_on_paper", width=PAPER) for name in ("page", "wide")]
+    (report.parent / "frames.html").write_text("".join([LISTEN, *frames]), encoding="utf-8")
     shown = browse(report.parent / "frames.html", "--dump-dom")
     found = [json.loads(html.unescape(text)) for text in re.findall("<pre>(.*?)</pre>", shown)]
-    return {measurement["width"]: measurement for measurement in found}
+    return {(measurement["name"], measurement["width"]): measurement for measurement in found}
+
+
+def wide_document():
+    """Make a document of what is hard to fit: tables of 16 and 24 intervals a row, long names and answers without a space."""
+    word = "ㅋ" * 500
+    interval = Cell("-0.5000 (-0.2500, +0.7500)")
+    tables = [
+        Table(word, ["run", *["a_long_name_of_a_metric"] * columns], [[Cell("ppo_" * 20), *[interval] * columns]])
+        for columns in (16, 24)
+    ]
+    answers = SideBySide(word, word, [Comparison(word, word, word, [Reply(word, word, "wrong", "wrong")] * 3)])
+    labels = {"contents": "Contents", "reference": "Reference", "no_answer": "none"}
+    return Document("ko", word, word, labels, [Section("one", word, [Paragraph(word), *tables, answers])])
+
+
+def on_paper(page):
+    """Return a page that looks on a screen as it does on paper."""
+    return page.replace("@media print", "@media all").replace("@media screen", "@media not all")
 
 
 def browse(path, action):
@@ -76,32 +95,37 @@ def browse(path, action):
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True).stdout
 
 
-@pytest.mark.parametrize("width", [PHONE, DESK, PAPER])
-def test_the_page_never_scrolls_sideways(measured, width):
-    whole, visible = measured[width]["page"]
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("name", ["page", "wide"])
+def test_the_page_never_scrolls_sideways(measured, name, width):
+    whole, visible = measured[name, width]["page"]
     assert whole <= visible <= width
 
 
 def test_everything_ends_at_one_right_edge(measured):
-    assert len(set(measured[DESK]["edges"])) == 1
-    assert all(abs(table["gap"]) < 1 for table in measured[DESK]["tables"])
+    desk = measured["page", DESK]
+    assert len(set(desk["edges"])) == 1
+    assert all(abs(table["gap"]) < 1 for table in desk["tables"])
 
 
-def test_a_wide_table_scrolls_in_its_box_with_a_hint_and_keeps_its_first_column(measured):
-    wide = [table for table in measured[PHONE]["tables"] if table["wide"]]
+@pytest.mark.parametrize("name", ["page", "wide"])
+def test_a_wide_table_scrolls_in_its_box_with_a_hint_and_keeps_its_first_column(measured, name):
+    wide = [table for table in measured[name, PHONE]["tables"] if table["wide"]]
     assert wide
     assert all(abs(table["moved"]) < 1 for table in wide)
     assert all(table["hint"].count("gradient") == 4 for table in wide)
 
 
 def test_answers_side_by_side_are_stacked_on_a_phone(measured):
-    assert all(len(set(panel)) == 1 for panel in measured[PHONE]["panels"])
-    assert any(len(set(panel)) > 1 for panel in measured[DESK]["panels"])
+    assert all(len(set(panel)) == 1 for panel in measured["page", PHONE]["panels"])
+    assert any(len(set(panel)) > 1 for panel in measured["page", DESK]["panels"])
 
 
-def test_paper_cuts_no_table(measured):
-    assert measured[PAPER]["tables"]
-    assert not any(table["wide"] for table in measured[PAPER]["tables"])
+@pytest.mark.parametrize("name", ["page_on_paper", "wide_on_paper"])
+def test_paper_cuts_no_table(measured, name):
+    whole, visible = measured[name, PAPER]["page"]
+    assert whole <= visible
+    assert not any(table["wide"] for table in measured[name, PAPER]["tables"])
 
 
 def test_answers_are_printed_though_they_are_folded(report):
