@@ -6,7 +6,7 @@ import pytest
 
 from kochat.report.document import Cell, Comparison, Document, Figure, Paragraph, Reply, Section, SideBySide, Table
 from kochat.report.drawing import COLOURS, FONTS
-from kochat.report.rendering import write_document
+from kochat.report.rendering import breakable, write_document
 from tests.report.synthetic import NASTY
 
 LABELS = {
@@ -70,6 +70,23 @@ def test_answers_are_folded_away_on_both_pages(html, markdown):
 def test_github_reads_markdown_inside_the_folded_part(markdown):
     assert "</summary>\n\n**" in markdown
     assert "|\n\n</details>\n" in markdown
+
+
+def test_what_a_model_or_a_user_wrote_stays_text(html, markdown):
+    assert html.count("&lt;script&gt;") > 10
+    assert not re.search("<script|<b> ", html)
+    assert breakable("<b>_x") == "&lt;b&gt;_<wbr>x"
+    assert set(re.findall(r"<[^>]*>?", markdown)) == {"<details>", "</details>", "<summary>", "</summary>"}
+
+
+def test_tables_of_the_markdown_are_githubs(markdown):
+    tables = re.findall(r"\n\n((?:\|.*\n)+)\n", markdown)
+    assert len(tables) == 3
+    for table in tables:
+        _, rule, *rows = table.splitlines()
+        assert re.fullmatch(r"\|(?: (?::---|---:) \|)+", rule)
+        assert {line.count("|") for line in table.splitlines()} == {rule.count("|")}
+        assert rows
 
 
 def test_the_page_and_its_plots_ask_for_the_same_fonts(html):
