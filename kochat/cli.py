@@ -153,7 +153,7 @@ def _report_arguments(parser: Parser) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    """Write report.html and report.md from a study's finished runs."""
+    """Write report.html and report.md (in English report.en.html and report.en.md) from a study's finished runs."""
     from kochat.stages import stages_by_name
     from kochat.study.composing import write_report
 

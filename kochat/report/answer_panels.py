@@ -25,7 +25,8 @@ def side_by_side(
         return None
     chosen = chosen_prompts(speaking[0].answers, fixed, kinds=kinds)
     comparisons = [_comparison(view, prompt, speaking) for prompt in chosen]
-    return SideBySide(caption, comparisons) if comparisons else None
+    summary = view.texts("word.folded_answers", models=len(speaking), prompts=len(comparisons))
+    return SideBySide(caption, summary, comparisons) if comparisons else None
 
 
 def chosen_prompts(answers: Sequence[Answer], fixed: int | None, *, kinds: bool) -> list[Answer]:

@@ -86,9 +86,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Answers to the same prompts side by side."""
+    """Answers to the same prompts side by side, folded away until the reader opens the `summary`."""
 
     caption: str
+    summary: str
     comparisons: Sequence[Comparison]
     kind: str = field(default="answers", init=False)
 

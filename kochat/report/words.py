@@ -21,6 +21,7 @@ from kochat.report.variant_records import SHARES
 from kochat.text.particles import fill
 
 LANGUAGES = ("ko", "en")
+DEFAULT_LANGUAGE = "ko"
 NOTHING = "–"
 
 _DECIMALS = {"length": 1} | dict.fromkeys(("bleu", "rouge_l", "chrf", "legacy_bleu", "legacy_rouge_l", "kl"), 4)

@@ -31,7 +31,7 @@ def write_report(folder: Path, lang: str, stages: Mapping[str, Stage]) -> Path:
     Answers that an earlier judge judged are judged again (:mod:`kochat.study.rejudging`).
 
     Returns:
-        The path of ``report.html``.
+        The path of ``report.html``, or of ``report.en.html``.
 
     Raises:
         UserError: The folder is not a study, a file in it is broken, or ``lang`` is neither ko nor en.

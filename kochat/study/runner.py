@@ -53,7 +53,7 @@ def run_study(options: StudyOptions) -> Path:
     """Run a whole study; finished runs are skipped, interrupted ones start again.
 
     Returns:
-        The path of report.html; with ``only`` the path of the study's folder.
+        The path of report.html (report.en.html with ``lang`` en); with ``only`` the path of the study's folder.
 
     Raises:
         UserError: the plan or a run's config is wrong; raised before anything is written or run.

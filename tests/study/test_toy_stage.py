@@ -50,7 +50,7 @@ def study(work):
 
 def report(study, lang, *extra):
     assert main(["report", str(study), "--lang", lang, *extra]) == 0
-    return (study / "report.html").read_text(encoding="utf-8")
+    return (study / {"ko": "report.html", "en": "report.en.html"}[lang]).read_text(encoding="utf-8")
 
 
 class Tables(HTMLParser):

@@ -124,4 +124,5 @@ def test_the_whole_report_is_written(folder, lang):
     title = {"ko": "6. best-of-n", "en": "6. Best-of-n"}[lang]
     assert title in re.findall(r"<h2[^>]*>(.*?)</h2>", html)
     assert 'id="best_of_n_frontier"' in html
-    assert (folder / "plots" / "best_of_n_0.svg").is_file()
+    plot = {"ko": "best_of_n_0.svg", "en": "best_of_n_0.en.svg"}[lang]
+    assert (folder / "plots" / plot).is_file()
