@@ -13,7 +13,7 @@ LEVELS = [
     {"runs", "config_types", "config_errors", "option_fields"},
     {"functional", "text"},
     {"data", "nn", "metrics", "world"},
-    {"cleaning"},
+    {"cleaning", "statistics"},
     {"rewards"},
     {"report"},
     {"engine"},

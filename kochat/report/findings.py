@@ -14,7 +14,7 @@ from kochat.report.arms import Arm
 from kochat.report.study_results import Run
 from kochat.report.study_view import StudyView
 from kochat.report.words import p_text
-from kochat.statistics.comparison import is_clear
+from kochat.statistics.differences import is_clear
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from kochat.report.study_files import ContrastEntry, StageEntry
 from kochat.report.study_results import Run, StudyResults
 from kochat.report.variant_records import VariantRecord, cluster, make_records, statistic
 from kochat.report.words import Texts
-from kochat.statistics.comparison import Comparison, compare
-from kochat.statistics.holm import holm
+from kochat.statistics.differences import Comparison, compare
+from kochat.statistics.multiple_tests import holm
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StudyView
 from kochat.report.variant_records import SHARES
 from kochat.report.words import NOTHING, Texts, count, factor_value, p_text
-from kochat.statistics.comparison import is_clear
+from kochat.statistics.differences import is_clear
 
 SCORES = ("bleu", "rouge_l", "chrf")
 LEGACY = ("legacy_bleu", "legacy_rouge_l")

@@ -15,7 +15,7 @@ import numpy as np
 from kochat.report.study_files import Answer
 from kochat.report.study_results import Run, StudyResults
 from kochat.report.text_scores import CORPUS_SCORES, MEAN_SCORES, TextScores, corpus_scores, score_texts
-from kochat.statistics.comparison import Rows
+from kochat.statistics.differences import Rows
 from kochat.statistics.jackknife import Statistic, ratio
 from kochat.text.unicode_form import display
 from kochat.world.judgement import Verdict
@@ -61,7 +61,7 @@ class VariantRecord:
         return self.whole.values.get(metric)
 
     def rows(self, metric: str) -> Rows:
-        """Return what :func:`kochat.statistics.comparison.compare` needs of a metric: prompt id -> row; empty if not measured."""
+        """Return what :func:`kochat.statistics.differences.compare` needs of a metric: prompt id -> row; empty if not measured."""
         if metric in CORPUS_SCORES:
             return self.texts.counts[metric]
         return {key: np.array([value, 1.0]) for key, value in self.per_prompt.get(metric, {}).items()}

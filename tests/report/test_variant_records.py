@@ -5,7 +5,7 @@ from kochat.report.study_files import Answer, Done, RunEntry
 from kochat.report.study_results import Run
 from kochat.report.text_scores import signatures
 from kochat.report.variant_records import SHARES, cluster, statistic, variant_record
-from kochat.statistics.comparison import compare
+from kochat.statistics.differences import compare
 
 
 def answer(id_, text, reference, kind="trained", reward=0.0, verdict=None):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from kochat.statistics.comparison import compare
-from kochat.statistics.holm import holm
+from kochat.statistics.differences import compare
 from kochat.statistics.jackknife import cluster_sums, pseudo_values, ratio
+from kochat.statistics.multiple_tests import holm
 from kochat.statistics.permutation import permutation_p_value
 
 
