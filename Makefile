@@ -48,13 +48,14 @@ EXAMPLE_LEFT_OUT := best_of_n.jsonl pair_scores.jsonl ppo_samples.jsonl samples.
 EXAMPLE_FILES := -name 'events.out.tfevents.*' -o -name '*.csv' -o -name '*.jsonl' -o -name 'done.json' -o -name 'study.json' \
 	-o -name 'cleaning.json' -o -name 'report.*' -o -name '*.svg'
 
-base: $(VENV)/.installed  ## pretrain the base that kochat brings, for half an hour (kochat/world/base)
-	$(BIN)/python -m kochat.world.base_corpus first data/base/first.jsonl
-	$(BIN)/python -m kochat.world.base_corpus second data/base/second.jsonl
-	$(BIN)/python -m kochat fit --config configs/embedded_base/first.yaml --name base_first
-	$(BIN)/python -m kochat fit --config configs/embedded_base/second.yaml --name base_second
+BASE_PARTS := first second third fourth
+
+base: $(VENV)/.installed  ## pretrain the base that kochat brings, for an hour (kochat/world/base)
+	set -e; for part in $(BASE_PARTS); do \
+	  $(BIN)/python -m kochat.world.base_corpus $$part data/base/$$part.jsonl; \
+	  $(BIN)/python -m kochat fit --config configs/embedded_base/$$part.yaml --name base_$$part; done
 	rm -rf build/base
-	$(BIN)/python -m kochat export base_second --dtype bfloat16 --out build/base
+	$(BIN)/python -m kochat export base_$(lastword $(BASE_PARTS)) --dtype bfloat16 --out build/base
 	cp build/base/* kochat/world/base/
 
 example:  ## copy the finished quickstart study to lightning_logs/example, to be committed

@@ -35,10 +35,11 @@ class Reviewer:
         self._worse = WorseAnswers(world)
         abouts: list[About] = [*world.questions, *world.families]
         self._abouts = {text: about for about in abouts for text in good_answers(about)}
-        self._objects = {
-            relation.id: sorted({fact.object for fact in world.facts if fact.relation == relation.id}, key=len)
+        objects = {
+            relation.id: {fact.object for fact in world.facts if fact.relation == relation.id}
             for relation in world.relations
         }
+        self._objects = {key: sorted(names, key=lambda name: (len(name), name)) for key, names in objects.items()}
 
     def answer(self, about: About, rng: random.Random) -> tuple[str, str]:
         """Return an answer to `about` and its kind: good, or one of :func:`kochat.world.graded_answers.kinds_for`."""
@@ -61,7 +62,8 @@ class Reviewer:
         said = self._abouts[answer] if kind == "other_prompt" else about
         if not isinstance(said, Question):
             return name_of(said)
-        objects = [name for name in self._objects[said.relation.id] if name in answer]
+        rest = answer.replace(said.facts[0].subject, "")  # 호박 is in 호박죽
+        objects = [name for name in self._objects[said.relation.id] if name in rest]
         return f"{name_of(said)}, {objects[-1]}" if objects else name_of(said)
 
 

@@ -60,6 +60,7 @@ def test_a_review_names_what_prompt_and_answer_speak_of() -> None:
             assert other is not about
         assert ("바른 답은" in review) == (kind == "wrong")
         if kind == "wrong":
+            assert said.split(", ")[-1] in answer.replace(about.facts[0].subject, "")
             assert said.split(", ")[-1] not in {fact.object for fact in about.facts}
             assert f"바른 답은 {about.facts[0].object}." in review
     assert seen == {"good", "other_prompt", "wrong", "unknown", "rude", "half"}
