@@ -140,3 +140,24 @@ def _set_answers(folder, run, text, first=""):
         wanted = first if index == 0 and first != "" else text
         row["answer"] = (row["reference"] or "") if wanted is None else wanted
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def set_verdicts(folder, run, verdict):
+    """Give every judged answer of a run the verdict `verdict(index)`."""
+    path = folder / run / "version_0/scored.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    for index, row in enumerate(row for row in rows if row["scores"].get("verdict")):
+        row["scores"]["verdict"] = verdict(index)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("reward", "wrong", "warned"), [(2.0, "wrong", True), (2.0, "correct", False), (0.5, "wrong", False)]
+)
+def test_a_reward_that_rises_while_facts_get_worse_is_warned_of(folder, reward, wrong, warned):
+    set_scores(folder, "sft_lora16", "reward", lambda index: 1.0)
+    set_scores(folder, "ppo_kl01", "reward", lambda index: reward)
+    set_verdicts(folder, "sft_lora16", lambda index: "correct")
+    set_verdicts(folder, "ppo_kl01", lambda index: wrong if index % 2 else "correct")
+    said = [one for one in findings(folder)["PPO: KL coefficient"] if one.startswith("Warning")]
+    assert any("the reward of PPO kl_coef 0.1 rose above that of SFT rank 16" in one for one in said) == warned

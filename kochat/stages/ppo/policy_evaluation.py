@@ -12,15 +12,14 @@ from kochat.data.batches import PromptBatch
 from kochat.engine.rank_rows import Row, gather_rows, log_figures, write_rows
 from kochat.engine.ranks import sum_over_ranks
 from kochat.functional import masked_mean
-from kochat.nn.decoding import decode, generate
+from kochat.nn.decoding import Generation, decode, generate
 from kochat.runs import PPO_SAMPLES_FILE
+from kochat.stages.ppo.answer_health import JUDGED, Figures, answer_health
 from kochat.stages.ppo.metrics import objective
 from kochat.stages.ppo.rollout import judge_answers
 
 if TYPE_CHECKING:
     from kochat.stages.ppo.module import PPOModule
-
-Figures = dict[str, tuple[torch.Tensor, int]]  # name -> mean, and the count that weights it against other batches
 
 
 @torch.no_grad()
@@ -34,22 +33,37 @@ def validation_figures(module: PPOModule, batch: PromptBatch, number: int) -> Fi
     """
     sampled = module.rollout(batch, torch.Generator(module.device).manual_seed(number))
     rewards, kl = module.rewards(sampled)
-    answers = len(rewards)
+    answers, greedy = len(rewards), greedy_answers(module, batch)
     return {
         "val_reward": (rewards.mean(), answers),
         "val_kl": (masked_mean(kl, sampled.mask), int(sampled.mask.sum())),
         "val_kl_sequence": (kl.sum(1).mean(), answers),
         "val_objective": (objective(rewards, kl, module.kl_weight).mean(), answers),
         "val_response_length": (sampled.mask.sum(1).float().mean(), answers),
-        "val_greedy_reward": (greedy_rewards(module, batch).mean(), answers),
+        "val_greedy_reward": (greedy_rewards(module, batch, greedy).mean(), answers),
+        **_health(module, batch, greedy),
     }
 
 
+def _health(module: PPOModule, batch: PromptBatch, answers: Generation) -> Figures:
+    """Return `answer_health` of a batch; the judge's figures only where it knows a prompt on any rank, so that all ranks log the same."""
+    texts = decode(module.tokenizer, answers.responses, answers.mask)
+    found = answer_health(batch.prompts, texts, answers.responses, answers.mask)
+    judged = torch.tensor(float(found["val_accuracy"][1]), device=module.device)
+    known = float(sum_over_ranks(module.trainer, judged)) > 0
+    return {name: (value.to(module.device), n) for name, (value, n) in found.items() if known or name not in JUDGED}
+
+
 @torch.no_grad()
-def greedy_rewards(module: PPOModule, batch: PromptBatch) -> torch.Tensor:
+def greedy_answers(module: PPOModule, batch: PromptBatch) -> Generation:
+    """Return the policy's most probable answers."""
+    return generate(module.roles.policy, batch.input_ids, batch.mask, module.answering.settings())
+
+
+@torch.no_grad()
+def greedy_rewards(module: PPOModule, batch: PromptBatch, answers: Generation) -> torch.Tensor:
     """Return the rewards (b,) of the policy's most probable answers, with the penalties."""
     settings = module.answering.settings()
-    answers = generate(module.roles.policy, batch.input_ids, batch.mask, settings)
     judged = judge_answers(module.roles, batch, answers, settings, unpad=module.options.unpad)
     return judged.scores - module.penalties(answers, judged.disagreement)
 

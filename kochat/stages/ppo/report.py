@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kochat.report import figures as plots
 from kochat.report.arms import paired_arms
-from kochat.report.document import Figure, Paragraph, Section
+from kochat.report.document import Bullets, Figure, Paragraph, Section
 from kochat.report.drawing import COLOURS, canvas, legend, to_svg
-from kochat.report.findings import Sentence, compare
+from kochat.report.findings import Sentence, compare, verdict
 from kochat.report.section_parts import answers, chapter, figure, missing, titled
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StageView
@@ -17,6 +18,7 @@ from kochat.stages.ppo import UNIT_METRIC
 
 DEFINED = ("kl", "kl_sequence")
 _METRICS = ("seconds", "reward", "kl", "kl_sequence", "length", "bleu", "rouge_l", *FACTS)
+_UNSEEN = ("ppo/val_accuracy", "ppo/val_hallucination", "ppo/val_repetition", "ppo/val_distinct")
 _NEUTRAL, _MARKERS = "#7f8790", ("o", "s", "^", "D")
 
 
@@ -33,6 +35,8 @@ def sections(view: StageView) -> list[Section]:
         _rollouts(view, "ppo_reward_kl", "ppo/reward", "ppo/kl_sequence", "ppo/objective"),
         _rollouts(view, "ppo_held_out", "ppo/val_reward", "ppo/val_kl_sequence", "ppo/val_objective"),
         _rollouts(view, "ppo_health", "ppo/entropy", "ppo/clip_fraction", "ppo/response_length"),
+        _rollouts(view, "ppo_hacking", "ppo/val_greedy_reward", *_UNSEEN),
+        Bullets(said) if (said := [one.text for one in hacking(view, runs)]) else None,
         variants_table(study, titled(view, "caption"), shown, _METRICS),
         Paragraph(texts("ppo.reward"), note=True),
         figure(texts, "ppo_price", reward_against_kl(view, "ppo_price")),
@@ -46,7 +50,21 @@ def vary_findings(view: StageView, contrast: Contrast) -> list[Sentence]:
     runs = [run for group in contrast.groups for run in group if run.name in study.records]
     pairs = paired_arms((run, origin) for run in runs for origin in study.results.origins([run]))
     rewards = [said for ours, theirs in pairs for said in compare(study, ours, theirs, "reward")]
-    return rewards + [Sentence(said) for group in contrast.groups if (said := _closer(view, group))]
+    closer = [Sentence(said) for group in contrast.groups if (said := _closer(view, group))]
+    return rewards + hacking(view, runs) + closer
+
+
+def hacking(view: StageView, runs: Sequence[Run]) -> list[Sentence]:
+    """Return a warning for each setting whose reward is clearly above its SFT model's while its facts are clearly worse."""
+    study, warnings = view.study, []
+    for ours, theirs in paired_arms((run, origin) for run in runs for origin in study.results.origins([run])):
+        fell = (
+            verdict(study, ours, theirs, "accuracy") == "lower"
+            or verdict(study, ours, theirs, "hallucination") == "higher"
+        )
+        if fell and verdict(study, ours, theirs, "reward") == "higher":
+            warnings.append(Sentence(view.texts("finding.hacking", a=study.arm_label(ours), b=study.arm_label(theirs))))
+    return warnings
 
 
 def limits(view: StageView) -> list[str]:

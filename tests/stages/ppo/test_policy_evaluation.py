@@ -11,7 +11,7 @@ from kochat.nn.decoding import decode, generate
 from kochat.nn.unpadded import rows_of
 from kochat.stages.ppo.metrics import objective
 from kochat.stages.ppo.module import PPOModule
-from kochat.stages.ppo.policy_evaluation import greedy_rewards, sampled_rows, validation_figures
+from kochat.stages.ppo.policy_evaluation import greedy_answers, greedy_rewards, sampled_rows, validation_figures
 from kochat.stages.ppo.rollout import ended
 from tests.stages.harness import BatchData, prompt_batch, trainer
 from tests.stages.ppo.test_ppo import attached, loaded, module
@@ -46,7 +46,9 @@ def test_validation_figures_are_those_of_sampled_and_greedy_answers(tmp_path, ba
     with torch.no_grad():
         raw = judge.raw_scores(rows_of(*ended(ids, mask, greedy.stopped, settings.eos_id), unpad=False))
     expected = judge.centring(raw) - 2.0 * (~greedy.stopped).float()
-    torch.testing.assert_close(greedy_rewards(ppo, batch), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(greedy_rewards(ppo, batch, greedy_answers(ppo, batch)), expected, atol=1e-5, rtol=1e-5)
+    assert found["val_accuracy"] == 0  # of the one prompt whose fact the judge knows
+    assert "val_accuracy" not in validation_figures(ppo, prompt_batch(tokenizer, ["안녕"]), 3)
     assert found["val_greedy_reward"] == pytest.approx(expected.mean().item(), rel=1e-4)
 
 
