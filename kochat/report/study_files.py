@@ -13,7 +13,8 @@ FIXED_KIND = "fixed"  # the report's fixed prompts: shown, never scored
 class RunEntry(BaseModel):
     """One row of `study.json`'s `runs`: `factors` has the run's factor values, `sources` the runs that it starts from.
 
-    `origin` is the run's name in the study's YAML; the runs of one origin differ only in their seed.
+    `origin` is the run's name in the study's YAML; the runs of one origin differ only in their seed. `settings` has what its results
+    depend on, `command` makes the run alone.
     """
 
     name: str
@@ -24,6 +25,8 @@ class RunEntry(BaseModel):
     path: str
     factors: dict[str, Any] = Field(default_factory=dict)
     sources: dict[str, str] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    command: str = ""
 
     @model_validator(mode="after")
     def _known_origin(self) -> RunEntry:
@@ -68,10 +71,21 @@ class TestSet(BaseModel):
     kinds: dict[str, int] = Field(default_factory=dict)
 
 
+class DataFile(BaseModel):
+    """A data file: its name with the version's folder, its bytes, its rows (JSON lines only) and its digest."""
+
+    name: str
+    size: int
+    rows: int | None = None
+    sha256: str
+
+
 class DataEntry(BaseModel):
-    """Path of the cleaning summary, and recall and precision on planted dirt (sample data only)."""
+    """Path of the cleaning summary, recall and precision on planted dirt (sample data only), the files, and where they come from."""
 
     summary: str | None = None
+    files: list[DataFile] = Field(default_factory=list)
+    embedded: bool = False
     dirt_scores: dict[str, dict[str, Any]] | None = None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kochat.report.arms import Arm, single
+from kochat.report.chance_floor import chance_floor
 from kochat.report.document import Cell, Table
 from kochat.report.run_labels import stage_word
 from kochat.report.study_results import Run
@@ -34,15 +35,22 @@ def runs_table(view: StudyView) -> Table:
                 *(Cell(factor_value(entry.factors.get(name)), entry.name, f"factor:{name}") for name in factors),
                 Cell(count(run.done.parameters.trainable) if run else NOTHING, entry.name, "trainable"),
                 Cell(texts.duration(run.done.seconds) if run else NOTHING, entry.name, "seconds"),
+                Cell(_throughput(run), entry.name, "throughput"),
                 Cell(texts("state.finished" if run else "state.missing")),
             ]
         )
     header = [
         *_header(texts, "run", "stage"),
         *(texts.named("column", name) for name in factors),
-        *_header(texts, "trainable", "seconds", "state"),
+        *_header(texts, "trainable", "seconds", "throughput", "state"),
     ]
     return Table(texts("caption.runs"), header, rows, text_columns=2)
+
+
+def _throughput(run: Run | None) -> str:
+    """Return the tokens that a run read in training over its seconds, evaluation included."""
+    done = run.done if run else None
+    return count(round(done.tokens / done.seconds)) if done and done.tokens and done.seconds else NOTHING
 
 
 def pairs_table(caption: str, header: Sequence[str], pairs: dict[str, Any]) -> Table | None:
@@ -143,6 +151,18 @@ def arms_table(view: StudyView, caption: str, arms: Sequence[Arm], metrics: Sequ
         return None
     rows = [[Cell(view.arm_label(arm)), *(_arm_cell(view, arm, metric) for metric in shown)] for arm in arms]
     return Table(caption, [view.texts("column.variant"), *map(view.texts.metric, shown)], rows)
+
+
+def floor_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
+    """Return a table of text scores beside their chance floor, one row an arm and metric; None without references."""
+    texts, rows = view.texts, []
+    for arm in arms:
+        floor = chance_floor(arm.first.test_answers, SCORES)
+        for metric, value in floor.items():
+            numbers = [texts.number(metric, view.value(arm, metric)), texts.number(metric, value)]
+            rows.append([Cell(view.arm_label(arm)), Cell(texts.metric(metric)), *map(Cell, numbers)])
+    header = _header(texts, "variant", "metric", "score", "floor")
+    return Table(texts("caption.floor"), header, rows, text_columns=2) if rows else None
 
 
 def _arm_cell(view: StudyView, arm: Arm, metric: str) -> Cell:

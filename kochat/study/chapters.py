@@ -8,6 +8,7 @@ from kochat.report import figures as plots
 from kochat.report import tables
 from kochat.report.answer_panels import side_by_side
 from kochat.report.arms import single
+from kochat.report.chance_floor import DRAWS
 from kochat.report.cleaning_section import cleaning_blocks
 from kochat.report.document import Block, Bullets, Glossary, Paragraph, Section
 from kochat.report.run_labels import stage_word
@@ -119,6 +120,7 @@ def chains(view: StudyView) -> list[Section]:
         *(block for chain in found for block in _chain_scores(view, chain)),
         *(block for contrasts in view.chain_plans for block in _chain_differences(view, contrasts)),
         note(texts, "note.intervals"),
+        *_floor(view),
         figure(texts, "verdicts", plots.verdicts(view, "verdicts", [single(run) for run in results.compared])),
         *(block for chain in found for block in _chain_kinds(view, chain)),
     )
@@ -127,6 +129,13 @@ def chains(view: StudyView) -> list[Section]:
         Section("final", title, [missing(texts)] if lost else blocks),
         *part(view, "fixed_answers", "section.fixed_answers", [everyone]),
     ]
+
+
+def _floor(view: StudyView) -> list[Block | None]:
+    """Return the chance floor of the text scores of the first chain's arms."""
+    steps = view.chain_arms(view.chain_plans[0]) if view.chain_plans else []
+    table = tables.floor_table(view, steps)
+    return [table, Paragraph(view.texts("note.floor", draws=DRAWS), note=True)] if table else []
 
 
 def _chain_scores(view: StudyView, chain: Contrast) -> list[Block | None]:

@@ -15,6 +15,7 @@ from kochat.report.tables import FACTS, SCORES, differences_table, variants_tabl
 from kochat.report.words import Texts
 from kochat.study import chapters
 from kochat.study.rejudging import with_current_verdicts
+from kochat.study.settings_chapter import repeat_chapter
 from kochat.study.stage_reports import StageReport, find_stage_reports
 
 _LABELS = ("contents", "reference", "answer", "verdict", "variant", "no_answer")
@@ -51,6 +52,7 @@ def make_document(view: StudyView, reports: Sequence[StageReport]) -> Document:
         *(section for report in reports for section in stage_chapter(report)),
         *chapters.chains(view),
         chapters.limits(view, reports),
+        *repeat_chapter(view),
         chapters.definitions(view, reports),
     ]
     return Document(

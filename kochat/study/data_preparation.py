@@ -17,7 +17,8 @@ def prepare_study(data_dir: Path, raw: str | Path, sample_size: str, seed: int) 
     Existing data of the same origin is kept; v2 is written again, since cleaning always gives the same files.
 
     Returns:
-        ``summary``: the path of the cleaning summary; ``dirt_scores``: recall and precision by kind of dirt (embedded world).
+        ``summary``: the path of the cleaning summary; ``dirt_scores``: recall and precision by kind of dirt (embedded world);
+        ``embedded``: whether it is the embedded world.
 
     Raises:
         UserError: the raw data is missing or wrong.
@@ -33,4 +34,4 @@ def prepare_study(data_dir: Path, raw: str | Path, sample_size: str, seed: int) 
         from kochat.study.dirt_recall import dirt_scores
 
         scores = dirt_scores(v1, v2)
-    return {"summary": str(v2 / SUMMARY_FILE), "dirt_scores": scores}
+    return {"summary": str(v2 / SUMMARY_FILE), "dirt_scores": scores, "embedded": str(raw) == SAMPLE}

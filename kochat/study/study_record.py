@@ -14,8 +14,10 @@ from kochat.report.study_files import DataEntry, RunEntry, StageEntry, StudyFile
 from kochat.report.study_results import STUDY_FILE
 from kochat.runs import SAMPLES_FILE
 from kochat.storage import read_jsonl, write_json
+from kochat.study.data_files import data_files
 from kochat.study.resolved_runs import ResolvedRun
 from kochat.study.resolved_study import ResolvedStudy
+from kochat.study.run_settings import command, settings
 
 CLEANING = "cleaning.json"  # a copy of the cleaning summary, so that the study's folder can be moved
 
@@ -29,12 +31,17 @@ def write_study_file(
         study: the study.
         folder: its folder.
         folders: run name -> folder of the run.
-        data: ``summary``, the path of the cleaning summary, and ``dirt_scores``.
+        data: ``summary``, the path of the cleaning summary, ``dirt_scores``, and whether it is ``embedded``.
     """
     shutil.copyfile(data["summary"], folder / CLEANING)
     content = describe(study, {name: path.relative_to(folder) for name, path in folders.items()})
     content.environment = environment()
-    content.data = DataEntry(summary=CLEANING, dirt_scores=data["dirt_scores"])
+    content.data = DataEntry(
+        summary=CLEANING,
+        dirt_scores=data["dirt_scores"],
+        files=data_files(study.plan.data_dir),
+        embedded=data["embedded"],
+    )
     content.test_set = count_test_set(study, folders)
     write_json(folder / STUDY_FILE, content.model_dump())
     return content
@@ -78,6 +85,8 @@ def _entry(study: ResolvedStudy, run: ResolvedRun, path: Path) -> RunEntry:
         path=path.as_posix(),
         factors=study.factors.values[run.name],
         sources=study.factors.sources[run.name],
+        settings=settings(run.leaves),
+        command=command(run),
     )
 
 
