@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 from kochat.data.batches import TextBatch
 from kochat.engine.answering import Answering
 from kochat.engine.common_options import AdamWOptions, AnswerOptions
+from kochat.engine.interval_means import IntervalMean
 from kochat.engine.optimizers import scheduled_adamw
 from kochat.engine.ranks import count_share
 from kochat.engine.stage_module import StageModule
@@ -29,6 +30,7 @@ class LanguageModelModule(StageModule):
         super().__init__()
         self.answering = Answering(self, answers)
         self.window = TokenWindow()
+        self.train_loss = IntervalMean()
         self._adamw = adamw
         self._max_new_tokens = answers.max_new_tokens
         self._unpad = unpad
@@ -55,13 +57,18 @@ class LanguageModelModule(StageModule):
         count = targets.sum()
         return -logprobs.sum() / (count.clamp(min=1) if num_tokens is None else num_tokens), count
 
+    def on_train_start(self) -> None:
+        """Begin the mean of the logged loss anew."""
+        self.train_loss.reset()
+
     def training_step(self, batch: TextBatch, batch_idx: int) -> torch.Tensor:
         """Return the loss of one batch, scaled so that the gradient is that of the mean over all target tokens of all ranks and batches."""
         self.tokens_read += batch.lengths.sum()
         share = count_share(self.trainer, batch.targets)
         divisor = self.window.divisor(share)
         loss, _ = self.loss(batch, divisor)
-        mean = loss.detach() * divisor / share
+        step, kept = self.trainer.global_step, self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        mean = self.train_loss.add(loss * divisor, share, step=step, kept=kept)
         self.log(f"{self.stage.name}/train_loss", mean, prog_bar=True, sync_dist=True, batch_size=len(batch.ids))
         return loss
 

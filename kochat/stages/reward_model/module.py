@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from kochat.data.batches import LabelledPairBatch, PreferenceBatch, TextBatch
 from kochat.engine.inputs import base_name
+from kochat.engine.interval_means import IntervalMean
 from kochat.engine.optimizers import scheduled_adamw
 from kochat.engine.ranks import count_share
 from kochat.engine.stage import Stage
@@ -49,6 +50,7 @@ class RewardModule(StageModule):
         super().__init__()
         self.options = RewardOptions(**options)
         self.window = TokenWindow()
+        self.train_loss = IntervalMean()
         self.held_out = PairAccuracy()
         self.demonstrations = DemonstrationScores()
         self.centring: Centring | None = None
@@ -69,6 +71,10 @@ class RewardModule(StageModule):
         """Return the raw score of each row, (n,) float32."""
         return last_scores(self.role("reward_model"), rows_of(batch.input_ids, batch.mask, unpad=self.options.unpad))
 
+    def on_train_start(self) -> None:
+        """Begin the mean of the logged loss anew."""
+        self.train_loss.reset()
+
     def training_step(self, batch: PreferenceBatch, batch_idx: int) -> torch.Tensor:
         """Return the ranking loss of one batch, scaled so that the gradient is that of the mean over all pairs of all ranks and batches."""
         self.tokens_read += batch.lengths.sum()
@@ -76,7 +82,8 @@ class RewardModule(StageModule):
         share = count_share(self.trainer, torch.ones_like(chosen, dtype=torch.bool))
         divisor = self.window.divisor(share)
         loss = pairwise_ranking_loss(chosen, rejected, self.options.margin, num_tokens=divisor)
-        mean = loss.detach() * divisor / share
+        step, kept = self.trainer.global_step, self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        mean = self.train_loss.add(loss * divisor, share, step=step, kept=kept)
         self.log("rm/train_loss", mean, prog_bar=True, sync_dist=True, batch_size=len(batch.ids))
         return loss
 
