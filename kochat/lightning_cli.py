@@ -17,11 +17,13 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from kochat.config_errors import ConfigParser, explain
 from kochat.data.datamodule import StageDataModule
 from kochat.engine.answer_evaluation import rows_of
+from kochat.engine.hparams_tab import hyperparameters, log_hyperparameters
 from kochat.engine.inputs import Inputs
 from kochat.engine.nan_guard import NaNGuard  # noqa: F401
 from kochat.engine.rank_rows import gather_rows, write_rows
 from kochat.engine.run_records import fingerprint, run_record
 from kochat.engine.stage_module import StageModule
+from kochat.engine.token_rate import TokenRate
 from kochat.errors import UserError
 from kochat.runs import ANSWERS_FILE, DONE_FILE, EMBEDDED_BASE, EXPORT_DIR, RunSpace, config_of, next_version, read_done
 from kochat.stages import import_config_modules
@@ -71,6 +73,7 @@ class KochatCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             save_config_callback=RunConfig,
+            trainer_defaults={"callbacks": [TokenRate()]},
             seed_everything_default=0,
             parser_kwargs={"exit_on_error": False, "prog": "python -m kochat"},
             args=args,
@@ -116,8 +119,9 @@ class KochatCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Check all inputs before any weights are loaded, then build the trainer with the run's loggers."""
-        config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))[self.subcommand]
-        self.fingerprint = fingerprint(str(self.subcommand), config, self.model, self.datamodule, self.space)
+        plain = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))[self.subcommand]
+        self.plain_config: dict[str, Any] = plain
+        self.fingerprint = fingerprint(str(self.subcommand), plain, self.model, self.datamodule, self.space)
         if self.config[self.subcommand].skip_finished:
             self._stop_if_finished()
         self._check_inputs()
@@ -254,6 +258,8 @@ class KochatCLI(LightningCLI):
             "seconds": round(time.perf_counter() - self._started, 1),
             "seed": self.config[self.subcommand].seed_everything,
         }
+        settings = hyperparameters(self.plain_config, self.model, self.name)
+        log_hyperparameters(self.trainer, settings, made["metrics"])
         for logger in self.trainer.loggers:
             logger.finalize("success")
         write_json(run / DONE_FILE, {"stage": made.pop("stage"), **told, **made})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.nn.functional import pad
@@ -9,11 +11,11 @@ from torch.nn.functional import pad
 from kochat.data.batches import TextBatch
 from kochat.engine.answering import Answering
 from kochat.engine.common_options import AdamWOptions, AnswerOptions
-from kochat.engine.interval_means import IntervalMean
 from kochat.engine.optimizers import scheduled_adamw
 from kochat.engine.ranks import count_share
 from kochat.engine.stage_module import StageModule
 from kochat.engine.token_means import TokenWindow
+from kochat.engine.training_scalars import TrainingScalars
 from kochat.nn.unpadded import rows_of
 
 
@@ -24,13 +26,21 @@ class LanguageModelModule(StageModule):
         answers: options of answering.
         adamw: options of the optimizer.
         unpad: run the model without padding, and only once on a prefix that rows share; see `UnpaddedRows`.
+        rates: a name for the learning rate of each of the optimizer's parameter groups, for the log.
     """
 
-    def __init__(self, answers: AnswerOptions, adamw: AdamWOptions, *, unpad: bool) -> None:
+    def __init__(
+        self,
+        answers: AnswerOptions,
+        adamw: AdamWOptions,
+        *,
+        unpad: bool,
+        rates: Sequence[str] = ("learning_rate",),
+    ) -> None:
         super().__init__()
         self.answering = Answering(self, answers)
         self.window = TokenWindow()
-        self.train_loss = IntervalMean()
+        self.scalars = TrainingScalars(self, rates)
         self._adamw = adamw
         self._max_new_tokens = answers.max_new_tokens
         self._unpad = unpad
@@ -58,8 +68,8 @@ class LanguageModelModule(StageModule):
         return -logprobs.sum() / (count.clamp(min=1) if num_tokens is None else num_tokens), count
 
     def on_train_start(self) -> None:
-        """Begin the mean of the logged loss anew."""
-        self.train_loss.reset()
+        """Begin the means of the logged scalars anew."""
+        self.scalars.reset()
 
     def training_step(self, batch: TextBatch, batch_idx: int) -> torch.Tensor:
         """Return the loss of one batch, scaled so that the gradient is that of the mean over all target tokens of all ranks and batches."""
@@ -67,9 +77,7 @@ class LanguageModelModule(StageModule):
         share = count_share(self.trainer, batch.targets)
         divisor = self.window.divisor(share)
         loss, _ = self.loss(batch, divisor)
-        step, kept = self.trainer.global_step, self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        mean = self.train_loss.add(loss * divisor, share, step=step, kept=kept)
-        self.log(f"{self.stage.name}/train_loss", mean, prog_bar=True, sync_dist=True, batch_size=len(batch.ids))
+        self.scalars.loss(loss * divisor, share, len(batch.ids))
         return loss
 
     def validation_step(self, batch: TextBatch, batch_idx: int) -> None:
@@ -80,6 +88,7 @@ class LanguageModelModule(StageModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Rescale accumulated gradients to the mean over all their tokens, before clipping."""
         self.window.close(self.trainable_parameters(), self.trainer.accumulate_grad_batches)
+        self.scalars.step(optimizer)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW over the trainable parameters, with its schedule."""
