@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from jsonargparse import ActionConfigFile, ArgumentError
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -20,24 +23,16 @@ from kochat.engine.answer_evaluation import rows_of
 from kochat.engine.hparams_tab import hyperparameters, log_hyperparameters
 from kochat.engine.inputs import Inputs
 from kochat.engine.nan_guard import NaNGuard  # noqa: F401
+from kochat.engine.progress_bar import RunProgressBar
 from kochat.engine.rank_rows import gather_rows, write_rows
 from kochat.engine.run_records import fingerprint, run_record
 from kochat.engine.stage_module import StageModule
 from kochat.engine.token_rate import TokenRate
+from kochat.engine.warnings_shown import quiet_libraries
 from kochat.errors import UserError
 from kochat.runs import ANSWERS_FILE, DONE_FILE, EMBEDDED_BASE, EXPORT_DIR, RunSpace, config_of, next_version, read_done
 from kochat.stages import import_config_modules
 from kochat.storage import write_json
-
-_EXPECTED_WARNINGS = (
-    ".*args parameter is intended to run from within Python.*",  # a study passes the arguments of its runs in Python
-    ".*does not have many workers.*",  # making a batch is cheap compared with a training step
-    ".*Experiment logs directory.*exists.*",  # TensorBoard and metrics.csv use the same folder
-    ".*Checkpoint directory.*exists.*",
-    ".*module.s. in eval mode at the start of training.*",  # intended: every model trains without dropout
-    ".*is_gradient_checkpointing. is deprecated.*",  # PEFT uses the old name
-    ".*isinstance.treespec, LeafSpec.*",
-)
 
 
 class AlreadyFinished(Exception):
@@ -73,7 +68,6 @@ class KochatCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             save_config_callback=RunConfig,
-            trainer_defaults={"callbacks": [TokenRate()]},
             seed_everything_default=0,
             parser_kwargs={"exit_on_error": False, "prog": "python -m kochat"},
             args=args,
@@ -130,7 +124,16 @@ class KochatCLI(LightningCLI):
             raise UserError("trainer.logger=false leaves the run without a folder; leave it out")
         more = given if isinstance(given, list) else [] if given in (None, True) else [given]
         kwargs["logger"] = [*self._loggers(), *more]
+        self.trainer_defaults["callbacks"] = [TokenRate(), *self._progress_bar()]
         return super().instantiate_trainer(**kwargs)
+
+    def _progress_bar(self) -> list[Callback]:
+        """Return the progress bar, unless the config has switched it off or brings its own, or rich is not installed."""
+        trainer = self._get(self.config_init, "trainer")
+        given = trainer.get("callbacks") or []
+        own = any(isinstance(callback, ProgressBar) for callback in (given if isinstance(given, list) else [given]))
+        wanted = not own and trainer.get("enable_progress_bar") is not False and find_spec("rich") is not None
+        return [RunProgressBar()] if wanted else []
 
     # Inputs
 
@@ -273,7 +276,7 @@ def run_subcommand(args: list[str]) -> Path | None:
     Raises:
         UserError: for anything wrong in the arguments, the configs or the inputs.
     """
-    _quiet_libraries()
+    quiet_libraries()
     try:
         cli = KochatCLI(args)
     except AlreadyFinished as finished:
@@ -284,18 +287,3 @@ def run_subcommand(args: list[str]) -> Path | None:
         raise UserError(f"trainer: {error}") from error
     log_dir = cli.trainer.log_dir
     return Path(log_dir) if log_dir and cli.trainer.is_global_zero else None
-
-
-def _quiet_libraries() -> None:
-    """Hide the libraries' hints and progress bars, and the expected warnings; other warnings are shown."""
-    import logging
-    import warnings
-
-    import transformers
-
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    for pattern in _EXPECTED_WARNINGS:
-        warnings.filterwarnings("ignore", pattern)
