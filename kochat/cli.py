@@ -78,9 +78,9 @@ def build_parser() -> Parser:
 def _lightning(args: list[str]) -> int:
     from kochat.lightning_cli import run_subcommand
 
-    run = run_subcommand(args)
-    if run is not None:
-        print(f"kochat: {run}")
+    folder = run_subcommand(args).folder
+    if folder is not None:
+        print(f"kochat: {folder}")
     return 0
 
 
@@ -137,6 +137,9 @@ def _study_arguments(parser: Parser) -> None:
 
 def _study(options: argparse.Namespace) -> int:
     """Run every run of a study, score them on one test set, and write the report."""
+    from kochat.study.run_processes import start_server
+
+    start_server()  # before the large libraries are imported here, so that both processes import them at the same time
     from kochat.study.runner import StudyOptions, run_study
 
     print(f"kochat: {run_study(_filled(StudyOptions, options))}")
