@@ -132,11 +132,22 @@ def _study_arguments(parser: Parser) -> None:
         "--tokenizer", type=Path, help="folder of a tokenizer for the pretrained base, instead of training one"
     )
     parser.add_argument("--only", nargs="*", help="run only these runs, and write no report")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show the runs, which are finished and how long the others may take; run none",
+    )
     parser.add_argument("--lang", choices=("ko", "en"), default="ko", help="the report's language")
 
 
 def _study(options: argparse.Namespace) -> int:
     """Run every run of a study, score them on one test set, and write the report."""
+    if options.dry_run:
+        from kochat.study.dry_run import describe_study
+        from kochat.study.runner import StudyOptions
+
+        print(describe_study(_filled(StudyOptions, options)))
+        return 0
     from kochat.study.run_processes import start_server
 
     start_server()  # before the large libraries are imported here, so that both processes import them at the same time

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from kochat.cli import main
+from kochat.run_parsing import finished_run
 from tests.engine.test_hparams_tab import hparams_of
 
 pytestmark = pytest.mark.slow
@@ -321,6 +322,9 @@ def test_a_finished_run_is_not_repeated_unless_something_changed(work, finished)
     skip = ["--skip_finished", "true"]
     assert run(work, "sft_lora16", *skip, logs="again") == work / "again" / "sft_lora16" / "version_0"
     assert run(work, "ppo_kl01", *skip, logs="again").name == "version_0"
+    known = finished_run(arguments(work, "sft_lora16", logs="again"))
+    assert known == work / "again" / "sft_lora16" / "version_0"
+    assert finished_run(arguments(work, "sft_lora16", "--seed_everything", "1", logs="again")) is None
     changed = run(work, "sft_lora16", *skip, "--seed_everything", "1", logs="again")
     assert changed.name == "version_1"
     assert run(work, "sft_lora16", *skip, "--seed_everything", "1", logs="again") == changed

@@ -61,13 +61,10 @@ def run_study(options: StudyOptions) -> Path:
     Raises:
         UserError: the plan or a run's config is wrong; raised before anything is written or run.
     """
-    plan = read_plan(options.config)
-    _known_runs(plan, options.only or ())
-    _known_files(plan, options.config)
-    study = resolve_study(plan, options.logs_dir)
-    stages = stages_by_name() | study.stages
+    study = resolved_study(options)
+    plan, stages = study.plan, stages_by_name() | study.stages
     check_stage_reports(options.lang, stages)
-    chosen = _chosen(study, options.only)
+    chosen = chosen_runs(study, options.only)
     raw = str(options.raw or plan.raw)
     start_server()  # unless the command line has done so; it imports the libraries while the data is prepared
     data = prepare_study(plan.data_dir, raw, plan.sample_size, plan.seed)
@@ -81,7 +78,19 @@ def run_study(options: StudyOptions) -> Path:
     return write_report(folder, options.lang, stages)
 
 
-def _chosen(study: ResolvedStudy, only: Sequence[str] | None) -> list[ResolvedRun]:
+def resolved_study(options: StudyOptions) -> ResolvedStudy:
+    """Read a study and resolve its runs; nothing is written or run.
+
+    Raises:
+        UserError: the plan, a run's config or ``--only`` is wrong.
+    """
+    plan = read_plan(options.config)
+    _known_runs(plan, options.only or ())
+    _known_files(plan, options.config)
+    return resolve_study(plan, options.logs_dir)
+
+
+def chosen_runs(study: ResolvedStudy, only: Sequence[str] | None) -> list[ResolvedRun]:
     """Return the chosen runs: all, or the named ones; a name without a seed means all seeds."""
     return [run for run in study.runs if only is None or run.name in only or run.origin in only]
 
