@@ -16,7 +16,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import connection
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 _PRELOADED = ["kochat.study.run_in_child"]
@@ -98,7 +98,7 @@ class _Running:
 
     name: str
     device: str | None
-    process: ForkServerProcess
+    process: BaseProcess
     told: connection.Connection
 
 
