@@ -78,9 +78,9 @@ def build_parser() -> Parser:
 def _lightning(args: list[str]) -> int:
     from kochat.lightning_cli import run_subcommand
 
-    run = run_subcommand(args)
-    if run is not None:
-        print(f"kochat: {run}")
+    folder = run_subcommand(args).folder
+    if folder is not None:
+        print(f"kochat: {folder}")
     return 0
 
 
@@ -132,11 +132,25 @@ def _study_arguments(parser: Parser) -> None:
         "--tokenizer", type=Path, help="folder of a tokenizer for the pretrained base, instead of training one"
     )
     parser.add_argument("--only", nargs="*", help="run only these runs, and write no report")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show the runs, which are finished and how long the others may take; run none",
+    )
     parser.add_argument("--lang", choices=("ko", "en"), default="ko", help="the report's language")
 
 
 def _study(options: argparse.Namespace) -> int:
     """Run every run of a study, score them on one test set, and write the report."""
+    if options.dry_run:
+        from kochat.study.dry_run import describe_study
+        from kochat.study.runner import StudyOptions
+
+        print(describe_study(_filled(StudyOptions, options)))
+        return 0
+    from kochat.study.run_processes import start_server
+
+    start_server()  # before the large libraries are imported here, so that both processes import them at the same time
     from kochat.study.runner import StudyOptions, run_study
 
     print(f"kochat: {run_study(_filled(StudyOptions, options))}")

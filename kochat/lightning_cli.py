@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-from jsonargparse import ActionConfigFile, ArgumentError
+from jsonargparse import ActionConfigFile, ArgumentError, Namespace
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -17,25 +21,19 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from kochat.config_errors import ConfigParser, explain
 from kochat.data.datamodule import StageDataModule
 from kochat.engine.answer_evaluation import rows_of
+from kochat.engine.hparams_tab import hyperparameters, log_hyperparameters
 from kochat.engine.inputs import Inputs
 from kochat.engine.nan_guard import NaNGuard  # noqa: F401
+from kochat.engine.progress_bar import RunProgressBar
 from kochat.engine.rank_rows import gather_rows, write_rows
-from kochat.engine.run_records import fingerprint, run_record
+from kochat.engine.run_records import fingerprint, repeated_run, run_record
 from kochat.engine.stage_module import StageModule
+from kochat.engine.token_rate import TokenRate
+from kochat.engine.warnings_shown import quiet_libraries
 from kochat.errors import UserError
-from kochat.runs import ANSWERS_FILE, DONE_FILE, EMBEDDED_BASE, EXPORT_DIR, RunSpace, config_of, next_version, read_done
+from kochat.runs import ANSWERS_FILE, DONE_FILE, EMBEDDED_BASE, EXPORT_DIR, RunSpace, config_of, next_version
 from kochat.stages import import_config_modules
 from kochat.storage import write_json
-
-_EXPECTED_WARNINGS = (
-    ".*args parameter is intended to run from within Python.*",  # a study passes the arguments of its runs in Python
-    ".*does not have many workers.*",  # making a batch is cheap compared with a training step
-    ".*Experiment logs directory.*exists.*",  # TensorBoard and metrics.csv use the same folder
-    ".*Checkpoint directory.*exists.*",
-    ".*module.s. in eval mode at the start of training.*",  # intended: every model trains without dropout
-    ".*is_gradient_checkpointing. is deprecated.*",  # PEFT uses the old name
-    ".*isinstance.treespec, LeafSpec.*",
-)
 
 
 class AlreadyFinished(Exception):
@@ -58,9 +56,11 @@ class KochatCLI(LightningCLI):
 
     Args:
         args: command-line arguments, without the program's name.
+        progress_bar: False shows no bar, whatever the config says.
     """
 
-    def __init__(self, args: ArgsType) -> None:
+    def __init__(self, args: ArgsType, *, progress_bar: bool = True) -> None:
+        self._with_bar = progress_bar
         self._started = time.perf_counter()
         import_config_modules()  # jsonargparse finds a class by its bare name only among imported ones
         super().__init__(
@@ -99,7 +99,7 @@ class KochatCLI(LightningCLI):
         """Set the run's name and the folder where runs are searched."""
         options = self.config[self.subcommand]
         configs = options.get("config") or []
-        self.name = options.name or (Path(str(configs[0])).stem if configs else "run")
+        self.name = run_name(options)
         if self.name == EMBEDDED_BASE:
             raise UserError(
                 f"--name {self.name}: this names the base model that kochat brings; give the run another name"
@@ -116,8 +116,9 @@ class KochatCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Check all inputs before any weights are loaded, then build the trainer with the run's loggers."""
-        config = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))[self.subcommand]
-        self.fingerprint = fingerprint(str(self.subcommand), config, self.model, self.datamodule, self.space)
+        plain = json.loads(self.parser.dump(self.config, skip_none=False, format="json"))[self.subcommand]
+        self.plain_config: dict[str, Any] = plain
+        self.fingerprint = fingerprint(str(self.subcommand), plain, self.model, self.datamodule, self.space)
         if self.config[self.subcommand].skip_finished:
             self._stop_if_finished()
         self._check_inputs()
@@ -126,7 +127,23 @@ class KochatCLI(LightningCLI):
             raise UserError("trainer.logger=false leaves the run without a folder; leave it out")
         more = given if isinstance(given, list) else [] if given in (None, True) else [given]
         kwargs["logger"] = [*self._loggers(), *more]
+        self.trainer_defaults["callbacks"] = [TokenRate(), *self._progress_bar()]
+        if not self._with_bar:
+            kwargs["enable_progress_bar"] = False
         return super().instantiate_trainer(**kwargs)
+
+    def _progress_bar(self) -> list[Callback]:
+        """Return the progress bar, unless the config has switched it off or brings its own, or rich is not installed."""
+        trainer = self._get(self.config_init, "trainer")
+        given = trainer.get("callbacks") or []
+        own = any(isinstance(callback, ProgressBar) for callback in (given if isinstance(given, list) else [given]))
+        wanted = (
+            self._with_bar
+            and not own
+            and trainer.get("enable_progress_bar") is not False
+            and find_spec("rich") is not None
+        )
+        return [RunProgressBar()] if wanted else []
 
     # Inputs
 
@@ -195,10 +212,8 @@ class KochatCLI(LightningCLI):
     # Finished work
 
     def _stop_if_finished(self) -> None:
-        run = self.space.newest_finished(self.name)
-        if run is None or run.parent != self.space.folder(self.name):  # a run outside the study is a different run
-            return
-        if read_done(run).get("fingerprint") == self.fingerprint:
+        run = repeated_run(self.space, self.name, self.fingerprint)
+        if run is not None:
             raise AlreadyFinished(run)
 
     # Subcommands
@@ -254,42 +269,51 @@ class KochatCLI(LightningCLI):
             "seconds": round(time.perf_counter() - self._started, 1),
             "seed": self.config[self.subcommand].seed_everything,
         }
+        settings = hyperparameters(self.plain_config, self.model, self.name)
+        log_hyperparameters(self.trainer, settings, made["metrics"])
         for logger in self.trainer.loggers:
             logger.finalize("success")
         write_json(run / DONE_FILE, {"stage": made.pop("stage"), **told, **made})
 
 
-def run_subcommand(args: list[str]) -> Path | None:
-    """Run ``fit``, ``validate``, ``test`` or ``predict``; return the run's folder (also when it was finished before).
+def run_name(options: Namespace) -> str:
+    """Return the name of a run from its parsed options: ``--name``, else the first config's name."""
+    configs = options.get("config") or []
+    return options.name or (Path(str(configs[0])).stem if configs else "run")
 
-    Ranks other than the first return None: they share its terminal, and two lines at once would mix.
+
+@dataclass(frozen=True)
+class Ended:
+    """How a subcommand ended.
+
+    Args:
+        folder: the run's folder; None on ranks other than the first (they share its terminal, and two lines at once would
+            mix), and without a logger.
+        skipped: the run was finished before, and nothing was done.
+    """
+
+    folder: Path | None
+    skipped: bool = False
+
+
+def run_subcommand(args: list[str], *, progress_bar: bool = True) -> Ended:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``.
+
+    Args:
+        args: command-line arguments, without the program's name.
+        progress_bar: False shows no bar, whatever the config says.
 
     Raises:
         UserError: for anything wrong in the arguments, the configs or the inputs.
     """
-    _quiet_libraries()
+    quiet_libraries()
     try:
-        cli = KochatCLI(args)
+        cli = KochatCLI(args, progress_bar=progress_bar)
     except AlreadyFinished as finished:
-        return finished.run
+        return Ended(finished.run, skipped=True)
     except ArgumentError as error:
         raise UserError(explain(str(error), args)) from error
     except MisconfigurationException as error:
         raise UserError(f"trainer: {error}") from error
     log_dir = cli.trainer.log_dir
-    return Path(log_dir) if log_dir and cli.trainer.is_global_zero else None
-
-
-def _quiet_libraries() -> None:
-    """Hide the libraries' hints and progress bars, and the expected warnings; other warnings are shown."""
-    import logging
-    import warnings
-
-    import transformers
-
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    for pattern in _EXPECTED_WARNINGS:
-        warnings.filterwarnings("ignore", pattern)
+    return Ended(Path(log_dir) if log_dir and cli.trainer.is_global_zero else None)

@@ -1,20 +1,24 @@
-"""Parse the command line and the configs of a run without building or loading anything."""
+"""Parse the command line and the configs of a run, and find the run that it would repeat, without loading anything."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
 from kochat.config_errors import explain
+from kochat.engine.run_records import fingerprint, newest_version, repeated_run
 from kochat.engine.stage import Stage
 from kochat.engine.stage_module import StageModule
 from kochat.errors import UserError
-from kochat.lightning_cli import KochatCLI
+from kochat.lightning_cli import KochatCLI, run_name
+from kochat.runs import RunSpace
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,7 @@ def parse_run(args: list[str]) -> ParsedRun:
     Raises:
         UserError: if the arguments or the configs are wrong.
     """
-    try:
-        parsed = _parser().parse_args(args)
-    except ArgumentError as error:
-        raise UserError(explain(str(error), args)) from error
-    except SystemExit as ended:  # --help and --print_config write to the terminal and end the process
-        raise UserError("help and print_config run nothing; leave them out of a run") from ended
+    parsed = _parsed(args)
     config = _plain(parsed[parsed.subcommand].as_dict())
     package, _, name = config["model"]["class_path"].rpartition(".")
     module_class = getattr(import_module(package), name)
@@ -76,6 +75,36 @@ def parse_run(args: list[str]) -> ParsedRun:
             f"model: {package}.{name} has no stage; give the class an attribute `stage` (docs/adding_a_stage.md)"
         )
     return ParsedRun(config, module_class, stage)
+
+
+def _parsed(args: list[str]) -> Namespace:
+    try:
+        return _parser().parse_args(args)
+    except ArgumentError as error:
+        raise UserError(explain(str(error), args)) from error
+    except SystemExit as ended:  # --help and --print_config write to the terminal and end the process
+        raise UserError("help and print_config run nothing; leave them out of a run") from ended
+
+
+def finished_run(args: list[str]) -> Path | None:
+    """Return the folder of the finished run that a command line would repeat; None if it would be another run, or the first.
+
+    Module and data are built, but nothing is loaded. This is how ``--skip_finished`` decides too.
+
+    Raises:
+        UserError: if the arguments or the configs are wrong.
+    """
+    parsed = _parsed(args)
+    options = parsed[parsed.subcommand]
+    space, name = RunSpace(Path(options.logs_dir), options.study), run_name(options)
+    if newest_version(space, name) is None:
+        return None  # this needs no fingerprint, for which all data files are read
+    config = json.loads(_parser().dump(parsed, skip_none=False, format="json"))[parsed.subcommand]
+    try:
+        built = _parser().instantiate_classes(parsed)[parsed.subcommand]
+    except ValueError as error:  # jsonargparse's, around an error about a setting
+        raise (error.__cause__ if isinstance(error.__cause__, UserError) else error) from None
+    return repeated_run(space, name, fingerprint(parsed.subcommand, config, built.model, built.data, space))
 
 
 def _plain(value: Any) -> Any:

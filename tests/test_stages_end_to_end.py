@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from kochat.cli import main
+from kochat.run_parsing import finished_run
+from tests.engine.test_hparams_tab import hparams_of
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +111,10 @@ def test_each_stage_leaves_a_finished_run(finished, name):
     assert record["tokens"] > record["steps"] > 0
     assert 0 < record["parameters"]["trainable"] <= record["parameters"]["total"]
     assert any(key.endswith("train_loss") or key == "ppo/reward" for key in record["metrics"])
+    shown = hparams_of(folder)
+    assert (shown["run"], shown["stage"], shown["seed"]) == (name, record["stage"], 0)
+    assert shown.get("model.lora.rank") == (None if name == "pretrain" else 16)
+    assert {f"{record['stage']}/{each}" for each in ("learning_rate", "tokens_per_second")} <= record["metrics"].keys()
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {"config.yaml", "metrics.csv", "done.json"} <= {path.name for path in folder.iterdir()}
     assert any(path.name.startswith("events.out.tfevents") for path in files)
@@ -316,6 +322,9 @@ def test_a_finished_run_is_not_repeated_unless_something_changed(work, finished)
     skip = ["--skip_finished", "true"]
     assert run(work, "sft_lora16", *skip, logs="again") == work / "again" / "sft_lora16" / "version_0"
     assert run(work, "ppo_kl01", *skip, logs="again").name == "version_0"
+    known = finished_run(arguments(work, "sft_lora16", logs="again"))
+    assert known == work / "again" / "sft_lora16" / "version_0"
+    assert finished_run(arguments(work, "sft_lora16", "--seed_everything", "1", logs="again")) is None
     changed = run(work, "sft_lora16", *skip, "--seed_everything", "1", logs="again")
     assert changed.name == "version_1"
     assert run(work, "sft_lora16", *skip, "--seed_everything", "1", logs="again") == changed

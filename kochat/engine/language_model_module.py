@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.nn.functional import pad
@@ -13,6 +15,7 @@ from kochat.engine.optimizers import scheduled_adamw
 from kochat.engine.ranks import count_share
 from kochat.engine.stage_module import StageModule
 from kochat.engine.token_means import TokenWindow
+from kochat.engine.training_scalars import TrainingScalars
 from kochat.nn.unpadded import rows_of
 
 
@@ -23,12 +26,21 @@ class LanguageModelModule(StageModule):
         answers: options of answering.
         adamw: options of the optimizer.
         unpad: run the model without padding, and only once on a prefix that rows share; see `UnpaddedRows`.
+        rates: a name for the learning rate of each of the optimizer's parameter groups, for the log.
     """
 
-    def __init__(self, answers: AnswerOptions, adamw: AdamWOptions, *, unpad: bool) -> None:
+    def __init__(
+        self,
+        answers: AnswerOptions,
+        adamw: AdamWOptions,
+        *,
+        unpad: bool,
+        rates: Sequence[str] = ("learning_rate",),
+    ) -> None:
         super().__init__()
         self.answering = Answering(self, answers)
         self.window = TokenWindow()
+        self.scalars = TrainingScalars(self, rates)
         self._adamw = adamw
         self._max_new_tokens = answers.max_new_tokens
         self._unpad = unpad
@@ -55,14 +67,17 @@ class LanguageModelModule(StageModule):
         count = targets.sum()
         return -logprobs.sum() / (count.clamp(min=1) if num_tokens is None else num_tokens), count
 
+    def on_train_start(self) -> None:
+        """Begin the means of the logged scalars anew."""
+        self.scalars.reset()
+
     def training_step(self, batch: TextBatch, batch_idx: int) -> torch.Tensor:
         """Return the loss of one batch, scaled so that the gradient is that of the mean over all target tokens of all ranks and batches."""
         self.tokens_read += batch.lengths.sum()
         share = count_share(self.trainer, batch.targets)
         divisor = self.window.divisor(share)
         loss, _ = self.loss(batch, divisor)
-        mean = loss.detach() * divisor / share
-        self.log(f"{self.stage.name}/train_loss", mean, prog_bar=True, sync_dist=True, batch_size=len(batch.ids))
+        self.scalars.loss(loss * divisor, share, len(batch.ids))
         return loss
 
     def validation_step(self, batch: TextBatch, batch_idx: int) -> None:
@@ -73,6 +88,7 @@ class LanguageModelModule(StageModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Rescale accumulated gradients to the mean over all their tokens, before clipping."""
         self.window.close(self.trainable_parameters(), self.trainer.accumulate_grad_batches)
+        self.scalars.step(optimizer)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW over the trainable parameters, with its schedule."""

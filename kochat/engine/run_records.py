@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 
 from kochat.data.datamodule import StageDataModule
 from kochat.data.files import sha256_of
+from kochat.engine.memory_report import peak_memory
 from kochat.engine.provenance import environment
 from kochat.engine.stage_module import StageModule
 from kochat.runs import DONE_FILE, RunSpace, read_done
@@ -41,6 +43,18 @@ def fingerprint(
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def newest_version(space: RunSpace, name: str) -> Path | None:
+    """Return the newest finished version of a run; a run outside the study's folder is a different run."""
+    run = space.newest_finished(name)
+    return run if run is not None and run.parent == space.folder(name) else None
+
+
+def repeated_run(space: RunSpace, name: str, fingerprint: str) -> Path | None:
+    """Return the newest finished version of a run if it has this fingerprint, else None."""
+    run = newest_version(space, name)
+    return run if run is not None and read_done(run).get("fingerprint") == fingerprint else None
+
+
 def _source_fingerprint(value: str, space: RunSpace) -> str:
     """Return the fingerprint of a model input if it is a run, else its name."""
     source = space.find_source(value)
@@ -66,6 +80,7 @@ def run_record(trainer: L.Trainer, module: StageModule, metrics: Mapping[str, An
             "total": sum(p.numel() for p in parameters),
             "trainable": sum(p.numel() for p in parameters if p.requires_grad),
         },
+        "peak_memory_mib": peak_memory(),
         "metrics": {name: float(value) for name, value in sorted(metrics.items())},
         "environment": environment(),
     }

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kochat import runs
+from kochat.engine.warnings_shown import quiet_libraries
 from kochat.errors import UserError
-from kochat.lightning_cli import run_subcommand
+from kochat.lightning_cli import Ended
 from kochat.stages import stages_by_name
 from kochat.study.composing import write_report
 from kochat.study.data_preparation import prepare_study
+from kochat.study.finished_runs import earlier_seconds, find_finished, needed_runs
 from kochat.study.plan import SAMPLE, StudyPlan
 from kochat.study.plan_files import read_plan
+from kochat.study.progress import RunTimes, StudyProgress
 from kochat.study.resolved_runs import ResolvedRun, seeded_name
 from kochat.study.resolved_study import MAX_LENGTH, ResolvedStudy, resolve_study
+from kochat.study.run_processes import Started, run_pool, start_server
+from kochat.study.run_queue import RunQueue
 from kochat.study.scoring import RewardScorer, score_run
 from kochat.study.stage_reports import check_stage_reports
 from kochat.study.study_record import write_study_file
@@ -58,31 +61,36 @@ def run_study(options: StudyOptions) -> Path:
     Raises:
         UserError: the plan or a run's config is wrong; raised before anything is written or run.
     """
-    plan = read_plan(options.config)
-    _known_runs(plan, options.only or ())
-    _known_files(plan, options.config)
-    study = resolve_study(plan, options.logs_dir)
-    stages = stages_by_name() | study.stages
+    study = resolved_study(options)
+    plan, stages = study.plan, stages_by_name() | study.stages
     check_stage_reports(options.lang, stages)
-    chosen = _chosen(study, options.only)
+    chosen = chosen_runs(study, options.only)
     raw = str(options.raw or plan.raw)
+    start_server()  # unless the command line has done so; it imports the libraries while the data is prepared
     data = prepare_study(plan.data_dir, raw, plan.sample_size, plan.seed)
-    folders: dict[str, Path] = {}
-    started = time.perf_counter()
-    for number, run in enumerate(chosen, start=1):
-        minutes = (time.perf_counter() - started) / 60
-        print(f"[{number:2d}/{len(chosen)}] {run.name} ({minutes:.1f} min so far)", flush=True)
-        folders[run.name] = run_one(study, run, options)
-        gc.collect()
+    folders = run_all(study, chosen, options)
     folder = options.logs_dir / plan.name
     if options.only is not None:
         return folder
+    quiet_libraries()  # the reward model is loaded in this process
     score_all(study, folders, known_world=raw == SAMPLE)
     write_study_file(study, folder, folders, data)
     return write_report(folder, options.lang, stages)
 
 
-def _chosen(study: ResolvedStudy, only: Sequence[str] | None) -> list[ResolvedRun]:
+def resolved_study(options: StudyOptions) -> ResolvedStudy:
+    """Read a study and resolve its runs; nothing is written or run.
+
+    Raises:
+        UserError: the plan, a run's config or ``--only`` is wrong.
+    """
+    plan = read_plan(options.config)
+    _known_runs(plan, options.only or ())
+    _known_files(plan, options.config)
+    return resolve_study(plan, options.logs_dir)
+
+
+def chosen_runs(study: ResolvedStudy, only: Sequence[str] | None) -> list[ResolvedRun]:
     """Return the chosen runs: all, or the named ones; a name without a seed means all seeds."""
     return [run for run in study.runs if only is None or run.name in only or run.origin in only]
 
@@ -101,14 +109,50 @@ def _known_files(plan: StudyPlan, config: Path) -> None:
         raise UserError(f"{config}: runs: there is no config {lost[0]}; paths are relative to the study's YAML")
 
 
-def run_one(study: ResolvedStudy, run: ResolvedRun, options: StudyOptions) -> Path:
-    """Run one run of a study in this process, unless it is finished; return its folder."""
-    folder = run_subcommand([*run.args, *late_arguments(study.plan, run, options)])
-    if folder is None:
+def run_all(study: ResolvedStudy, chosen: Sequence[ResolvedRun], options: StudyOptions) -> dict[str, Path]:
+    """Run the chosen runs that are not finished, each after those that it needs; return run -> folder.
+
+    Raises:
+        UserError: a run's input is wrong; runs that still run are ended.
+        RunError: a run failed.
+    """
+    by_name = {run.name: run for run in chosen}
+    folders = find_finished(chosen, {name: known_arguments(study.plan, run, options) for name, run in by_name.items()})
+    queue, pool = RunQueue({name: needed_runs(run) for name, run in by_name.items()}), run_pool()
+    stages = {run.name: run.stage.name for run in study.runs}
+    told = StudyProgress(list(by_name), RunTimes(stages, earlier_seconds(study, options.logs_dir)), pool.at_once)
+    for name in folders:
+        queue.finish(name)
+        print(told.skipped(name), flush=True)
+    try:
+        while queue.unfinished:
+            while pool.free and (next_one := queue.start_next()) is not None:
+                print(told.started(next_one), flush=True)
+                args = [*by_name[next_one].args, *late_arguments(study.plan, by_name[next_one], options)]
+                pool.start(Started(next_one, args, progress_bar=pool.at_once == 1))
+            name, ended = pool.wait()
+            folders[name] = _folder_of(by_name[name], ended)
+            queue.finish(name)
+            told.finished(name, float(runs.read_done(folders[name])["seconds"]))
+    finally:
+        pool.close()
+    return folders
+
+
+def _folder_of(run: ResolvedRun, ended: Ended) -> Path:
+    if ended.folder is None:
         raise UserError(
             f"{run.planned.config}: trainer.logger is off, so the study cannot find what it makes; set it to null"
         )
-    return folder
+    return ended.folder
+
+
+def known_arguments(plan: StudyPlan, run: ResolvedRun, options: StudyOptions) -> list[str] | None:
+    """Return the command line of a run; None if it takes the steps of a run that is not finished."""
+    steps_of = run.planned.steps_of
+    if steps_of is not None and runs.RunSpace(options.logs_dir, plan.name).newest_finished(steps_of) is None:
+        return None
+    return [*run.args, *late_arguments(plan, run, options)]
 
 
 def late_arguments(plan: StudyPlan, run: ResolvedRun, options: StudyOptions) -> list[str]:

@@ -77,15 +77,6 @@ def test_the_last_window_of_an_epoch_counts_in_full(tmp_path, base, tokenizer):
     assert_same(last, alone)
 
 
-def test_the_logged_loss_is_the_batchs_own_mean(tmp_path, base, tokenizer):
-    batches = [text_batch(tokenizer, PAIRS[index : index + 1]) for index in range(2)]
-    module = sft(base)
-    run = trainer(tmp_path, accumulate_grad_batches=2)
-    run.fit(module, datamodule=BatchData(batches))
-    expected, _ = module.loss(batches[1])
-    torch.testing.assert_close(run.callback_metrics["sft/train_loss"], expected.detach())
-
-
 def test_reward_model(tmp_path, base, tokenizer):
     """Two records in one batch, then one: three pairs weigh alike."""
     starts = ["파리", "날씨", "도시"]

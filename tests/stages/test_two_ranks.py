@@ -66,12 +66,14 @@ class SavedPPO(Saved, PPOModule):
         self.keep()
 
 
-def gradients(folder, module, data, ranks):
+def first_step(folder, module, data, ranks):
+    """Return the gradients of the first optimizer step, and the logged training losses."""
     module.target = str(folder / f"{ranks}.pt")
     strategy = {"strategy": "ddp_spawn", "devices": 2} if ranks == 2 else {}
     run = trainer(folder, use_distributed_sampler=False, limit_val_batches=0, **strategy)
     run.fit(module, datamodule=data)
-    return torch.load(module.target, weights_only=True)
+    losses = {name: float(value) for name, value in run.callback_metrics.items() if name.endswith("train_loss")}
+    return torch.load(module.target, weights_only=True), losses
 
 
 def build(stage, folder, base, tokenizer):
@@ -208,5 +210,7 @@ def test_two_ranks_step_as_one(tmp_path, base, tokenizer, stage):
         torch.manual_seed(0)
         module = make()
         L.seed_everything(0, verbose=False)
-        found.append(gradients(tmp_path, module, Sharded(*data), ranks))
-    assert_same(*found)
+        found.append(first_step(tmp_path, module, Sharded(*data), ranks))
+    (one, loss_of_one), (two, loss_of_two) = found
+    assert_same(one, two)
+    assert loss_of_one == pytest.approx(loss_of_two, abs=1e-5)

@@ -7,12 +7,15 @@ import pytest
 
 from kochat.config_types import ModelSource
 from kochat.errors import UserError
+from kochat.lightning_cli import Ended
 from kochat.run_parsing import parse_run
 from kochat.study import resolved_runs, runner
+from kochat.study.dry_run import describe_study
 from kochat.study.plan import PlannedRun, StudyPlan
 from kochat.study.plan_files import read_plan
 from kochat.study.resolved_runs import resolve_runs, run_arguments
 from kochat.study.resolved_study import resolve_study
+from kochat.study.run_processes import SharedProcess
 from kochat.study.runner import StudyOptions, late_arguments, run_study
 from tests.study.small_study import CONFIGS, small_run, write_plan
 
@@ -209,9 +212,15 @@ def test_a_small_study_from_data_to_report_and_nothing_twice(tmp_path, capsys):
         assert all({"reward", "verdict"} <= json.loads(line)["scores"].keys() for line in lines)
     before = {path: path.stat().st_mtime_ns for path in logs.rglob("done.json")}
     assert len(before) == 5
+    table = describe_study(StudyOptions(config, logs)).splitlines()
+    assert [line.split()[2] for line in table[1:6]] == ["finished"] * 5
+    assert table[6] == "5 of 5 runs are finished"
     assert run_study(StudyOptions(config, logs)) == report
+    assert "[ 5/5] ppo_kl01: finished earlier, skipped" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in logs.rglob("done.json")} == before
     (logs / "tiny" / "sft_lora16" / "version_0" / "done.json").unlink()  # as if interrupted
+    table = describe_study(StudyOptions(config, logs)).splitlines()
+    assert [line.split()[0] for line in table[1:6] if "to run" in line] == ["sft_lora16", "ppo_kl01"]
     assert run_study(StudyOptions(config, logs, only=["sft_lora16"])) == logs / "tiny"
     assert {path.parent.name for path in logs.glob("tiny/sft_lora16/*/done.json")} == {"version_1"}
 
@@ -238,7 +247,11 @@ def test_a_study_uses_one_device(monkeypatch, gpus, devices):
 
 
 def test_a_run_without_a_folder_is_the_users_to_mend(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "run_subcommand", lambda args: None)
+    class Silent(SharedProcess):
+        def start(self, run):
+            self._ended.append((run.name, Ended(None)))
+
+    monkeypatch.setattr(runner, "run_pool", Silent)
     with pytest.raises(UserError, match=r"pretrain\.yaml: trainer\.logger is off"):
         run_study(StudyOptions(five(tmp_path), tmp_path / "logs", only=["pretrain"]))
 

@@ -19,6 +19,7 @@ from kochat.engine.stage_module import StageModule
 from kochat.errors import UserError
 from kochat.stages.ppo import STAGE
 from kochat.stages.ppo.checks import check_gradients, check_roles, tolerance
+from kochat.stages.ppo.health_curves import arrange_curves
 from kochat.stages.ppo.models import PPORoles, load_run_roles, train_only
 from kochat.stages.ppo.options import PPOOptions
 from kochat.stages.ppo.schedule import RunSchedule, policy_and_critic_adamw
@@ -100,8 +101,9 @@ class PPOHooks(StageModule):
         return [parameter for parameter in self.role(name).parameters() if parameter.requires_grad]
 
     def on_train_start(self) -> None:
-        """Give this rank its own random generator, so that ranks draw different answers."""
+        """Give this rank its own random generator, so that ranks draw different answers, and arrange the curves."""
         self.sampler = rank_generator(self.device, self.global_rank)
+        arrange_curves(self.trainer)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return one AdamW with a parameter group each for policy and critic; `RunSchedule` sets their rates."""

@@ -31,7 +31,9 @@ class PretrainModule(LanguageModelModule):
 
     def __init__(self, **options: Any) -> None:
         self.options = PretrainOptions(**options)
-        super().__init__(self.options, self.options, unpad=False)  # blocks are full
+        super().__init__(
+            self.options, self.options, unpad=False, rates=("matrix_learning_rate", "learning_rate")
+        )  # blocks are full
 
     def sources(self) -> dict[str, str]:
         """Name the model that is trained further, or the tokenizer's source, if there is one."""

@@ -15,6 +15,7 @@ from kochat.engine.ranks import count_share
 from kochat.engine.stage import Stage
 from kochat.engine.stage_module import StageModule
 from kochat.engine.token_means import TokenWindow
+from kochat.engine.training_scalars import TrainingScalars
 from kochat.functional import pairwise_ranking_loss
 from kochat.metrics.demonstrations import DemonstrationScores
 from kochat.metrics.pair_accuracy import PairAccuracy
@@ -49,6 +50,7 @@ class RewardModule(StageModule):
         super().__init__()
         self.options = RewardOptions(**options)
         self.window = TokenWindow()
+        self.scalars = TrainingScalars(self, ("learning_rate", "head_learning_rate"))
         self.held_out = PairAccuracy()
         self.demonstrations = DemonstrationScores()
         self.centring: Centring | None = None
@@ -69,6 +71,10 @@ class RewardModule(StageModule):
         """Return the raw score of each row, (n,) float32."""
         return last_scores(self.role("reward_model"), rows_of(batch.input_ids, batch.mask, unpad=self.options.unpad))
 
+    def on_train_start(self) -> None:
+        """Begin the means of the logged scalars anew."""
+        self.scalars.reset()
+
     def training_step(self, batch: PreferenceBatch, batch_idx: int) -> torch.Tensor:
         """Return the ranking loss of one batch, scaled so that the gradient is that of the mean over all pairs of all ranks and batches."""
         self.tokens_read += batch.lengths.sum()
@@ -76,13 +82,13 @@ class RewardModule(StageModule):
         share = count_share(self.trainer, torch.ones_like(chosen, dtype=torch.bool))
         divisor = self.window.divisor(share)
         loss = pairwise_ranking_loss(chosen, rejected, self.options.margin, num_tokens=divisor)
-        mean = loss.detach() * divisor / share
-        self.log("rm/train_loss", mean, prog_bar=True, sync_dist=True, batch_size=len(batch.ids))
+        self.scalars.loss(loss * divisor, share, len(batch.ids))
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Rescale accumulated gradients to the mean over all their pairs, before clipping."""
         self.window.close(self.trainable_parameters(), self.trainer.accumulate_grad_batches)
+        self.scalars.step(optimizer)
 
     # Validation and test
 

@@ -24,6 +24,7 @@ from kochat.stages.reward_model.scored_batch import ScoredBatch
 
 VALIDATION, TEST = "rm/", "rm/test_"  # different names, so that done.json keeps both apart
 OWN_PROMPT = "own_prompt_accuracy"
+LEAST_RECORDS = 20  # that the warning needs: of fewer, a share under the floor may be chance
 
 
 class RewardEvaluation(Callback):
@@ -33,7 +34,8 @@ class RewardEvaluation(Callback):
     grade (the module logs these at validation); TensorBoard gets the histogram of margins and the calibration curve.
     ``own_prompt_accuracy`` is the share of records whose best answer scores higher than the best answer to another prompt
     (`kochat.data.mismatched_answers`), both after the record's prompt. If it is under `OWN_PROMPT_FLOOR` at the end of
-    training, one warning says so. ``rm/test_pairs/KIND`` is the accuracy on the labelled pairs of a kind.
+    training, measured on `LEAST_RECORDS` records or more, one warning says so. ``rm/test_pairs/KIND`` is the accuracy on
+    the labelled pairs of a kind.
 
     Each record and pair counts once over all ranks. A figure that cannot be computed (a correlation if all answers have
     one length) is not logged. The module's ``validation_step`` and ``test_step`` must return a `ScoredBatch` for records,
@@ -121,7 +123,8 @@ class RewardEvaluation(Callback):
     def _warn(self, trainer: Trainer) -> None:
         """Say on the console and in TensorBoard, once, that the reward model hardly reads the prompt, if that is so."""
         found = self._own_prompt
-        if self._warned or found is None or found.value >= OWN_PROMPT_FLOOR or not trainer.is_global_zero:
+        low = found is not None and found.n >= LEAST_RECORDS and found.value < OWN_PROMPT_FLOOR
+        if self._warned or found is None or not low or not trainer.is_global_zero:
             return
         self._warned = True
         message = own_prompt_warning(found)

@@ -1,12 +1,17 @@
 """PPO's further controls: the adaptive KL weight, the early end of an update, ensembles, options that cannot be meant."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 
 from kochat.data.row_lengths import RowLengths
 from kochat.errors import UserError
+from kochat.stages.ppo.health_curves import CHARTS
 from kochat.stages.ppo.module import PPOModule
 from tests.stages.harness import BatchData, prompt_batch, trainer, write_stage
 
@@ -268,3 +273,17 @@ def test_memory_is_said_before_training(tmp_path, models, tokenizer, capsys):
 def test_options_that_cannot_be_meant_are_refused(options, message):
     with pytest.raises(UserError, match=r"model\." + message):
         PPOModule(**options)
+
+
+def test_tensorboard_gets_the_health_curves_and_each_is_logged(tmp_path, models, tokenizer):
+    logger = TensorBoardLogger(tmp_path, name="run", version=0)
+    run = trainer(tmp_path, logger=logger)
+    run.fit(module(models, reward_unit="held_out"), datamodule=BatchData([prompt_batch(tokenizer)] * 2))
+    logger.finalize("success")
+    (path,) = (tmp_path / "run" / "version_0").glob("events.*")
+    events = EventAccumulator(str(path)).Reload()
+    (content,) = [event.tensor_proto.string_val[0] for event in events.Tensors("custom_scalars__config__")]
+    (category,) = layout_pb2.Layout.FromString(content).category
+    assert [chart.title for chart in category.chart] == list(CHARTS)
+    for pattern in (tag for chart in category.chart for tag in chart.multiline.tag):
+        assert [tag for tag in events.Tags()["scalars"] if re.match(pattern, tag)] == [pattern[1:-1]]

@@ -23,7 +23,7 @@ from kochat.metrics.choices import OWN_PROMPT_FLOOR
 from kochat.stages.reward_model.data import LABELLED_PAIRS
 from kochat.stages.reward_model.module import RewardModule
 from kochat.stages.reward_model.preference_scores import PreferenceScores
-from kochat.stages.reward_model.reward_evaluation import RewardEvaluation
+from kochat.stages.reward_model.reward_evaluation import LEAST_RECORDS, RewardEvaluation
 from kochat.stages.reward_model.scored_batch import ScoredPairs
 from tests.engine.toy import ToyChat, toy_trainer
 
@@ -120,12 +120,12 @@ class Judge(ToyChat):
         return [self.val_dataloader(), pairs]
 
 
-def fit(tmp_path, score, **settings):
+def fit(tmp_path, score, number=NUMBER, **settings):
     """Fit with a validation at the end; return (trainer, warnings about the prompt)."""
     trainer = toy_trainer(tmp_path, RewardEvaluation(), **settings)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trainer.fit(Judge(score))
+        trainer.fit(Judge(score, number))
     return trainer, [str(each.message) for each in caught if "reads the prompt" in str(each.message)]
 
 
@@ -167,6 +167,12 @@ def test_the_threshold(tmp_path, right, warned):
         return torch.where(batch.input_ids[:, 0] < 1000 + right, own, -own)
 
     assert len(fit(tmp_path, score)[1]) == warned
+
+
+@pytest.mark.parametrize(("records", "warned"), [(LEAST_RECORDS - 1, 0), (LEAST_RECORDS, 1)])
+def test_a_few_records_warn_of_nothing(tmp_path, records, warned):
+    """The smoke study has three held-out records; of them, none right says nothing."""
+    assert len(fit(tmp_path, lambda batch: torch.zeros(len(batch.lengths)), records)[1]) == warned
 
 
 def test_a_validation_after_the_training_does_not_warn_again(tmp_path):
