@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from kochat.report.arms import Arm, single
-from kochat.report.chance_floor import chance_floor
 from kochat.report.document import Cell, Table
 from kochat.report.run_labels import stage_word
+from kochat.report.shuffled_references import chance_floor
 from kochat.report.study_results import Run
 from kochat.report.study_view import Contrast, StudyView
 from kochat.report.variant_records import SHARES

@@ -8,11 +8,11 @@ from kochat.report import figures as plots
 from kochat.report import tables
 from kochat.report.answer_panels import side_by_side
 from kochat.report.arms import single
-from kochat.report.chance_floor import DRAWS
 from kochat.report.cleaning_section import cleaning_blocks
 from kochat.report.document import Block, Bullets, Glossary, Paragraph, Section
 from kochat.report.run_labels import stage_word
 from kochat.report.section_parts import figure, missing, note, part, present
+from kochat.report.shuffled_references import DRAWS
 from kochat.report.study_results import DATA
 from kochat.report.study_view import Contrast, StudyView
 from kochat.report.text_scores import signatures

@@ -14,7 +14,7 @@ from kochat.report.study_files import DataEntry, RunEntry, StageEntry, StudyFile
 from kochat.report.study_results import STUDY_FILE
 from kochat.runs import SAMPLES_FILE
 from kochat.storage import read_jsonl, write_json
-from kochat.study.data_files import data_files
+from kochat.study.data_digests import data_files
 from kochat.study.resolved_runs import ResolvedRun
 from kochat.study.resolved_study import ResolvedStudy
 from kochat.study.run_settings import command, settings

@@ -3,7 +3,7 @@
 import shlex
 from types import SimpleNamespace
 
-from kochat.study.data_files import data_files
+from kochat.study.data_digests import data_files
 from kochat.study.run_settings import command, settings
 
 

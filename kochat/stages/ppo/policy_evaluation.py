@@ -14,7 +14,7 @@ from kochat.engine.ranks import sum_over_ranks
 from kochat.functional import masked_mean
 from kochat.nn.decoding import Generation, decode, generate
 from kochat.runs import PPO_SAMPLES_FILE
-from kochat.stages.ppo.answer_health import JUDGED, Figures, answer_health
+from kochat.stages.ppo.answer_quality import JUDGED, Figures, answer_health
 from kochat.stages.ppo.metrics import objective
 from kochat.stages.ppo.rollout import judge_answers
 

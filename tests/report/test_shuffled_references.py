@@ -1,6 +1,6 @@
 import pytest
 
-from kochat.report.chance_floor import chance_floor
+from kochat.report.shuffled_references import chance_floor
 from kochat.report.study_files import Answer
 
 

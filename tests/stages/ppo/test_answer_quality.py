@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kochat.stages.ppo.answer_health import answer_health, repetition
+from kochat.stages.ppo.answer_quality import answer_health, repetition
 
 
 def figures(prompts, answers):
