@@ -12,7 +12,6 @@ from typing import Any
 
 import lightning as L
 from jsonargparse import ActionConfigFile, ArgumentError, Namespace
-from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -127,23 +126,17 @@ class KochatCLI(LightningCLI):
             raise UserError("trainer.logger=false leaves the run without a folder; leave it out")
         more = given if isinstance(given, list) else [] if given in (None, True) else [given]
         kwargs["logger"] = [*self._loggers(), *more]
-        self.trainer_defaults["callbacks"] = [TokenRate(), *self._progress_bar()]
-        if not self._with_bar:
-            kwargs["enable_progress_bar"] = False
+        self.trainer_defaults["callbacks"] = [TokenRate()]
+        if not self._has_own_bar():
+            shown = self._with_bar and self._get(self.config_init, "trainer").enable_progress_bar is not False
+            kwargs["enable_progress_bar"] = shown
+            self.trainer_defaults["callbacks"] += [RunProgressBar()] if shown and find_spec("rich") else []
         return super().instantiate_trainer(**kwargs)
 
-    def _progress_bar(self) -> list[Callback]:
-        """Return the progress bar, unless the config has switched it off or brings its own, or rich is not installed."""
-        trainer = self._get(self.config_init, "trainer")
-        given = trainer.get("callbacks") or []
-        own = any(isinstance(callback, ProgressBar) for callback in (given if isinstance(given, list) else [given]))
-        wanted = (
-            self._with_bar
-            and not own
-            and trainer.get("enable_progress_bar") is not False
-            and find_spec("rich") is not None
-        )
-        return [RunProgressBar()] if wanted else []
+    def _has_own_bar(self) -> bool:
+        """Whether the config brings a progress bar."""
+        given = self._get(self.config_init, "trainer").get("callbacks") or []
+        return any(isinstance(callback, ProgressBar) for callback in (given if isinstance(given, list) else [given]))
 
     # Inputs
 

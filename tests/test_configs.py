@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning.pytorch.callbacks import ProgressBar
 
 from kochat.lightning_cli import KochatCLI
 from kochat.runs import EMBEDDED_BASE
@@ -37,11 +38,13 @@ class ParseOnly(KochatCLI):
         return []
 
 
-def instantiate(*args):
+def instantiate(*args, **options):
     """Make a run's classes from a command line; return its config."""
     cli = ParseOnly.__new__(ParseOnly)
     with pytest.raises(Instantiated):
-        ParseOnly.__init__(cli, [*map(str, args), "--trainer.accelerator", "cpu", "--trainer.precision", "32-true"])
+        ParseOnly.__init__(
+            cli, [*map(str, args), "--trainer.accelerator", "cpu", "--trainer.precision", "32-true"], **options
+        )
     return cli
 
 
@@ -133,3 +136,21 @@ def test_a_study_gives_each_run_what_it_starts_from(path):
 def test_every_study_overlay_is_used():
     used = {overlay for path in STUDIES for run in read_plan(path).runs for overlay in run.overlays}
     assert {path.resolve() for path in STUDY_OVERLAYS} <= used
+
+
+OWN_BAR = "--trainer.callbacks+=TQDMProgressBar"
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "bars"),
+    [
+        ([], {}, ["RunProgressBar"]),
+        (["--trainer.enable_progress_bar", "false"], {}, []),
+        ([], {"progress_bar": False}, []),  # where several runs of a study share the terminal
+        ([OWN_BAR], {}, ["TQDMProgressBar"]),
+        ([OWN_BAR], {"progress_bar": False}, ["TQDMProgressBar"]),
+    ],
+)
+def test_a_run_has_one_progress_bar_unless_it_is_off(args, options, bars):
+    made = instantiate("fit", "--config", CONFIGS / "sft_lora16.yaml", *args, **options).trainer.callbacks
+    assert [type(callback).__name__ for callback in made if isinstance(callback, ProgressBar)] == bars

@@ -3,6 +3,9 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -70,6 +73,43 @@ def test_closing_ends_what_still_runs(tmp_path):
         pool.start(Started(name, ["fit", "--config", SFT, "--logs_dir", str(tmp_path)]))
     pool.close()
     assert multiprocessing.active_children() == []
+
+
+STUDY = """
+import multiprocessing, sys, time
+from kochat.study.run_processes import ProcessPool, Started
+if __name__ == "__main__":
+    ProcessPool().start(Started("sft", sys.argv[1:]))
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@needs_server
+@pytest.mark.slow
+def test_a_run_ends_with_its_study(tmp_path):
+    """The study's process is killed and can tell nobody."""
+    script = tmp_path / "study.py"
+    script.write_text(STUDY, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(CONFIGS.parent)}
+    command = [sys.executable, str(script), "fit", "--config", SFT, "--logs_dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as study:
+        child = int(study.stdout.readline())
+        study.kill()
+    for _ in range(600):
+        if not runs(child):
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the run goes on")
+
+
+def runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_where_there_is_no_fork_server_the_process_is_shared(tmp_path):
