@@ -15,7 +15,7 @@ A stage is a folder, and a variant is a set of factors. A package imports only f
     option_fields                          settings with their defaults and ranges
     functional, text                       pure torch functions; pure text functions: Unicode form, particles, the prompt template
     data, nn, metrics, world               records, splits, batches; models, adapters, decoding; scores; synthetic data with known facts
-    cleaning                               v1 -> v2, one file a rule
+    cleaning, statistics                   v1 -> v2, one file a rule; what a difference of two models is worth
     rewards                                reward models, their scores of answers, and how these are centred and scaled
     report                                 figures, tables, words and sections of a report
     engine                                 what all stages share: the module's base, answers, sums over ranks, optimizers

@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ def environment() -> dict[str, Any]:
     """Describe the environment of a run: kochat's version and commit, other versions, processor, threads, device."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {
-        "kochat": package_version(),
+        "kochat": kochat.__version__,
         "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -33,14 +32,6 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processor": processor(),
     }
-
-
-def package_version() -> str | None:
-    """Return the version of the installed package; None where the source is run without an installation."""
-    try:
-        return version("kochat-rlhf")
-    except PackageNotFoundError:
-        return None
 
 
 @cache
