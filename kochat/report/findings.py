@@ -19,10 +19,10 @@ from kochat.statistics.differences import is_clear
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of the report. `clear` says whether it states a difference; `topic` is the pair that it compares, if any."""
+    """A sentence of the report. `clear` says whether it states a difference that an interval bears out; None: it compares by size alone."""
 
     text: str
-    clear: bool = True
+    clear: bool | None = True
 
 
 Finding = tuple[str, list[Sentence]]  # heading, sentences
@@ -66,7 +66,7 @@ def lowest_loss(view: StudyView, runs: Sequence[Run]) -> list[Sentence]:
         return []
     best = min((run for run in runs if run.name in losses), key=lambda run: losses[run.name])
     value = view.texts.number("val_loss", losses[best.name])
-    return [Sentence(view.texts("finding.lowest_loss", a=view.label(best), value=value))]
+    return [Sentence(view.texts("finding.lowest_loss", a=view.label(best), value=value), None)]
 
 
 def course(view: StudyView, chain: Sequence[Arm], metric: str) -> list[Sentence]:

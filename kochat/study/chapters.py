@@ -49,6 +49,7 @@ def overview(view: StudyView, reports: Sequence[StageReport]) -> Section:
         note(texts, "note.primary") if view.primary else None,
         *_listed(texts("overview.clear"), chosen(findings, clear=True)),
         *_listed(texts("overview.unclear"), chosen(findings, clear=False)),
+        *_listed(texts("overview.by_size"), chosen(findings, clear=None)),
         note(texts, "overview.rule"),
         *_what_was_done(view),
     )

@@ -30,8 +30,8 @@ def make_findings(view: StudyView, reports: Sequence[StageReport]) -> list[Findi
     return [(heading, sentences) for heading, sentences in unique if sentences]
 
 
-def chosen(findings: Iterable[Finding], *, clear: bool) -> list[tuple[str, list[str]]]:
-    """Return the findings that state a difference, or those that do not: (heading, texts)."""
+def chosen(findings: Iterable[Finding], *, clear: bool | None) -> list[tuple[str, list[str]]]:
+    """Return the findings that state a difference (True), see none (False) or compare by size alone (None): (heading, texts)."""
     found = [(heading, [one.text for one in sentences if one.clear == clear]) for heading, sentences in findings]
     return [(heading, texts) for heading, texts in found if texts]
 

@@ -34,6 +34,8 @@ class Size:
 SIZES = {
     # A model of two million parameters cannot learn 700 facts in two minutes, so the quickstart asks fewer facts more often.
     "quickstart": Size(facts_per_relation=16, sft_rows=2_400),
+    # As many rankings as there are different prompts: a reward model learns to read the prompt from records, not from steps (docs/ppo.md).
+    "rankings": Size(facts_per_relation=16, sft_rows=2_400, rm_rows=20_000),
     "full": Size(
         corpus_chars=600_000,
         sft_rows=6_000,
@@ -57,7 +59,7 @@ SIZES = {
 
 
 def named_size(size: str | Size) -> Size:
-    """Return the Size named `size` (quickstart, full, tiny), or `size` itself if it is a Size. Raises UserError for an unknown name."""
+    """Return the Size named `size` (quickstart, rankings, full, tiny), or `size` itself if it is a Size. Raises UserError for an unknown name."""
     if isinstance(size, Size):
         return size
     if size not in SIZES:

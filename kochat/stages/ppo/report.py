@@ -50,7 +50,7 @@ def vary_findings(view: StageView, contrast: Contrast) -> list[Sentence]:
     runs = [run for group in contrast.groups for run in group if run.name in study.records]
     pairs = paired_arms((run, origin) for run in runs for origin in study.results.origins([run]))
     rewards = [said for ours, theirs in pairs for said in compare(study, ours, theirs, "reward")]
-    closer = [Sentence(said) for group in contrast.groups if (said := _closer(view, group))]
+    closer = [Sentence(said, None) for group in contrast.groups if (said := _closer(view, group))]
     return rewards + hacking(view, runs) + closer
 
 

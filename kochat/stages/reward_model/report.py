@@ -88,7 +88,7 @@ def _best(view: StageView, group: list[Run]) -> list[Sentence]:
         return []
     best, last = records[runs[0].name], records[runs[-1].name]
     accuracy = texts.interval("accuracy", best.accuracy)
-    sentences = [Sentence(texts("finding.best_rm", a=label(runs[0]), accuracy=accuracy, n=best.n_pairs))]
+    sentences = [Sentence(texts("finding.best_rm", a=label(runs[0]), accuracy=accuracy, n=best.n_pairs), None)]
     if best.accuracy.low <= 0.5:
         sentences.append(Sentence(texts("finding.rm_chance")))
     interval = paired_interval(best.accuracy_by_id, last.accuracy_by_id) if len(runs) > 1 else None
