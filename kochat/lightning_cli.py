@@ -25,6 +25,7 @@ from kochat.engine.inputs import Inputs
 from kochat.engine.nan_guard import NaNGuard  # noqa: F401
 from kochat.engine.progress_bar import RunProgressBar
 from kochat.engine.rank_rows import gather_rows, write_rows
+from kochat.engine.ranks import leave_process_group
 from kochat.engine.run_records import fingerprint, repeated_run, run_record
 from kochat.engine.stage_module import StageModule
 from kochat.engine.token_rate import TokenRate
@@ -308,5 +309,6 @@ def run_subcommand(args: list[str], *, progress_bar: bool = True) -> Ended:
         raise UserError(explain(str(error), args)) from error
     except MisconfigurationException as error:
         raise UserError(f"trainer: {error}") from error
+    leave_process_group()
     log_dir = cli.trainer.log_dir
     return Ended(Path(log_dir) if log_dir and cli.trainer.is_global_zero else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lightning as L
 import torch
+from torch import distributed
 
 from kochat.functional import masked_mean
 
@@ -38,3 +39,13 @@ def rank_generator(device: torch.device, rank: int) -> torch.Generator:
     Ranks are far apart in the range of seeds: seed 0 on rank 1 must not repeat seed 1 on rank 0.
     """
     return torch.Generator(device).manual_seed((torch.initial_seed() % 2**31 + rank * _RANK_DISTANCE) % 2**32)
+
+
+def leave_process_group() -> None:
+    """Leave torch's group of ranks, together with all others.
+
+    A rank that ends while its connections are open can abort another one at its exit (status 134 with gloo).
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
