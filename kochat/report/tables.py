@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kochat.report import win_rates
 from kochat.report.arms import Arm, single
 from kochat.report.document import Cell, Table
 from kochat.report.run_labels import stage_word
@@ -151,6 +152,25 @@ def arms_table(view: StudyView, caption: str, arms: Sequence[Arm], metrics: Sequ
         return None
     rows = [[Cell(view.arm_label(arm)), *(_arm_cell(view, arm, metric) for metric in shown)] for arm in arms]
     return Table(caption, [view.texts("column.variant"), *map(view.texts.metric, shown)], rows)
+
+
+def win_rates_table(view: StudyView, pairs: Sequence[tuple[Run, Run]]) -> Table | None:
+    """Return a table of win rates, one row a pair of runs and judge; None without a judge."""
+    texts, rows = view.texts, []
+    for ours, theirs in pairs:
+        judges = {
+            "reward": win_rates.by_reward(ours, theirs),
+            "facts": win_rates.by_facts(ours, theirs),
+            "endpoint": win_rates.by_endpoint(view.results.folder, ours, theirs),
+        }
+        for judge, found in judges.items():
+            if found.rate is not None:
+                counts = [Cell(count(number)) for number in (found.wins, found.ties, found.losses)]
+                rate = Cell(texts.interval("accuracy", found.rate))
+                names = texts("duel", a=view.label(ours), b=view.label(theirs))
+                rows.append([Cell(names), Cell(texts(f"judge.{judge}")), *counts, rate])
+    header = _header(texts, "contrast", "judge", "wins", "ties", "losses", "win_rate")
+    return Table(texts("caption.win_rates"), header, rows, text_columns=2) if rows else None
 
 
 def floor_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:

@@ -13,7 +13,7 @@ from kochat.report.document import Block, Bullets, Glossary, Paragraph, Section
 from kochat.report.run_labels import stage_word
 from kochat.report.section_parts import figure, missing, note, part, present
 from kochat.report.shuffled_references import DRAWS
-from kochat.report.study_results import DATA
+from kochat.report.study_results import DATA, Run
 from kochat.report.study_view import Contrast, StudyView
 from kochat.report.text_scores import signatures
 from kochat.report.variant_records import SHARES
@@ -121,6 +121,7 @@ def chains(view: StudyView) -> list[Section]:
         *(block for chain in found for block in _chain_scores(view, chain)),
         *(block for contrasts in view.chain_plans for block in _chain_differences(view, contrasts)),
         note(texts, "note.intervals"),
+        *_win_rates(view, found),
         *_floor(view),
         figure(texts, "verdicts", plots.verdicts(view, "verdicts", [single(run) for run in results.compared])),
         *(block for chain in found for block in _chain_kinds(view, chain)),
@@ -130,6 +131,16 @@ def chains(view: StudyView) -> list[Section]:
         Section("final", title, [missing(texts)] if lost else blocks),
         *part(view, "fixed_answers", "section.fixed_answers", [everyone]),
     ]
+
+
+def _win_rates(view: StudyView, chains: Sequence[Contrast]) -> list[Block | None]:
+    pairs = dict.fromkeys(pair for chain in chains for pair in _known_pairs(view, chain))
+    table = tables.win_rates_table(view, list(pairs))
+    return [table, note(view.texts, "note.win_rates")] if table else []
+
+
+def _known_pairs(view: StudyView, chain: Contrast) -> list[tuple[Run, Run]]:
+    return [pair for pair in chain.pairs if {run.name for run in pair} <= view.records.keys()]
 
 
 def _floor(view: StudyView) -> list[Block | None]:

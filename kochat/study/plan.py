@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from kochat.report.variant_records import COMPARED
 from kochat.runs import EMBEDDED_BASE
+from kochat.study.endpoint_judge import PlannedJudge
 
 SAMPLE = "sample"
 DEFAULT_FACTORS = {
@@ -124,6 +125,7 @@ class StudyPlan(BaseModel):
         seed: seed of the embedded world, and of the runs where there are no `seeds`.
         seeds: seeds of the runs. With several seeds, each repeated run NAME becomes NAME_seed0, NAME_seed1 ...
         precision: the trainer's precision for all runs; auto takes bf16-mixed if the hardware supports bf16 products.
+        judge: an OpenAI-compatible endpoint that judges the steps of the chains, answer by answer; null asks none.
         runs: the runs, in the order of their dependencies.
     """
 
@@ -140,6 +142,7 @@ class StudyPlan(BaseModel):
     seed: int = 0
     seeds: tuple[int, ...] = ()
     precision: str = "32-true"
+    judge: PlannedJudge | None = None
     runs: tuple[PlannedRun, ...] = Field(min_length=1)
 
     @property

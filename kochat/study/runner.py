@@ -13,6 +13,7 @@ from kochat.lightning_cli import Ended
 from kochat.stages import stages_by_name
 from kochat.study.composing import write_report
 from kochat.study.data_preparation import prepare_study
+from kochat.study.duels import judge_chains
 from kochat.study.finished_runs import earlier_seconds, find_finished, needed_runs
 from kochat.study.plan import SAMPLE, StudyPlan
 from kochat.study.plan_files import read_plan
@@ -75,7 +76,12 @@ def run_study(options: StudyOptions) -> Path:
     quiet_libraries()  # the reward model is loaded in this process
     score_all(study, folders, known_world=raw == SAMPLE)
     write_study_file(study, folder, folders, data)
-    return write_report(folder, options.lang, stages)
+    try:
+        if plan.judge is not None:
+            judge_chains(plan.judge, study.contrasts, folder, folders)
+    finally:  # an endpoint that fails costs its own column alone
+        report = write_report(folder, options.lang, stages)
+    return report
 
 
 def resolved_study(options: StudyOptions) -> ResolvedStudy:

@@ -59,7 +59,7 @@ SIZES = {
 
 
 def named_size(size: str | Size) -> Size:
-    """Return the Size named `size` (quickstart, rankings, full, tiny), or `size` itself if it is a Size. Raises UserError for an unknown name."""
+    """Return the Size named `size` (quickstart, rankings, full, tiny), or `size` itself if it is a Size; UserError otherwise."""
     if isinstance(size, Size):
         return size
     if size not in SIZES:
