@@ -10,6 +10,16 @@ from pydantic import BaseModel, Field, model_validator
 FIXED_KIND = "fixed"  # the report's fixed prompts: shown, never scored
 
 
+class WeightChange(BaseModel):
+    """What a run changed in its base: the kinds and number of changed matrices, the update's Frobenius norm over theirs, and its mean
+    effective rank (see `kochat.nn.update_audit`)."""
+
+    kinds: list[str]
+    matrices: int
+    relative: float | None = None
+    effective_rank: float | None = None
+
+
 class RunEntry(BaseModel):
     """One row of `study.json`'s `runs`: `factors` has the run's factor values, `sources` the runs that it starts from.
 
@@ -27,6 +37,7 @@ class RunEntry(BaseModel):
     sources: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
     command: str = ""
+    change: WeightChange | None = None
 
     @model_validator(mode="after")
     def _known_origin(self) -> RunEntry:
@@ -169,4 +180,5 @@ class Done(BaseModel):
     tokens: int | None = None
     parameters: Parameters = Field(default_factory=Parameters)
     metrics: dict[str, float | None] = Field(default_factory=dict)
+    peak_memory_mib: dict[str, float] = Field(default_factory=dict)
     seed: int | None = None

@@ -54,6 +54,33 @@ def _throughput(run: Run | None) -> str:
     return count(round(done.tokens / done.seconds)) if done and done.tokens and done.seconds else NOTHING
 
 
+def changes_table(view: StudyView) -> Table | None:
+    """Return a table of what each run changed in the weights of its base, and at what cost; None where the study recorded nothing."""
+    texts = view.texts
+    changed = [(run, change) for run in view.results.runs.values() if (change := run.entry.change) is not None]
+    rows = []
+    for run, change in changed:
+        done = run.done
+        share = (
+            done.parameters.trainable / done.parameters.total
+            if done.parameters.trainable and done.parameters.total
+            else None
+        )
+        numbers = [
+            NOTHING if share is None else f"{100 * share:.2f}%",
+            NOTHING if change.relative is None else f"{100 * change.relative:.2f}%",
+            NOTHING if change.effective_rank is None else f"{change.effective_rank:.1f}",
+            texts.duration(done.seconds),
+            count(round(max(done.peak_memory_mib.values()))) if done.peak_memory_mib else NOTHING,
+        ]
+        places = f"{', '.join(change.kinds)} ({change.matrices})"
+        rows.append([Cell(view.label(run)), Cell(places), *map(Cell, numbers)])
+    header = _header(
+        texts, "variant", "where", "trained_share", "relative_norm", "effective_rank", "seconds", "peak_memory"
+    )
+    return Table(texts("caption.changes"), header, rows, text_columns=2) if rows else None
+
+
 def pairs_table(caption: str, header: Sequence[str], pairs: dict[str, Any]) -> Table | None:
     """Return a two-column table of a flat mapping; None if it is empty."""
     rows = [[Cell(str(key)), Cell(_plain(value))] for key, value in pairs.items()]

@@ -40,10 +40,12 @@ def overview(view: StudyView, reports: Sequence[StageReport]) -> Section:
     """Return the overview: the verdict in a few sentences, one table and one figure, then what is clear and what is not."""
     texts = view.texts
     steps = view.chain_arms(view.chain_plans[0]) if view.chain_plans else []
+    judged = any(view.value(arm, "accuracy") is not None for arm in steps)
     findings = make_findings(view, reports)
     blocks = present(
         Bullets(said) if (said := headline(view, steps)) else None,
         tables.arms_table(view, texts("caption.headline"), steps, _HEADLINE),
+        _judge_error(texts) if judged else None,
         figure(texts, "headline", plots.verdicts(view, "headline", steps)),
         tables.primary_table(view),
         note(texts, "note.primary") if view.primary else None,
@@ -54,6 +56,13 @@ def overview(view: StudyView, reports: Sequence[StageReport]) -> Section:
         *_what_was_done(view),
     )
     return Section("overview", texts("section.overview"), blocks)
+
+
+def _judge_error(texts: Texts) -> Paragraph:
+    """Say beside the rates of facts how often their judge is wrong."""
+    kept = judge_agreement().all
+    agreement, low, high = (f"{100 * share:.0f}%" for share in (kept.agreement, kept.low, kept.high))
+    return Paragraph(texts("note.judge_error", n=kept.n, agreement=agreement, low=low, high=high), note=True)
 
 
 def _listed(heading: str, entries: list[tuple[str, list[str]]]) -> list[Block]:
@@ -169,6 +178,14 @@ def _chain_kinds(view: StudyView, chain: Contrast) -> list[Block | None]:
 
 def _names(view: StudyView, chain: Contrast) -> str:
     return " → ".join(view.label(run) for run in chain.groups[0])
+
+
+def weights(view: StudyView) -> list[Section]:
+    """Return the chapter on what training changed in the weights; empty where the study recorded nothing."""
+    table = tables.changes_table(view)
+    if table is None:
+        return []
+    return [Section("weights", view.texts("section.weights"), [Paragraph(view.texts("weights.what")), table])]
 
 
 def limits(view: StudyView, reports: Sequence[StageReport]) -> Section:

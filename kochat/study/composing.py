@@ -51,6 +51,7 @@ def make_document(view: StudyView, reports: Sequence[StageReport]) -> Document:
         *chapters.data(view),
         *(section for report in reports for section in stage_chapter(report)),
         *chapters.chains(view),
+        *chapters.weights(view),
         chapters.limits(view, reports),
         *repeat_chapter(view),
         chapters.definitions(view, reports),

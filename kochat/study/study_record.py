@@ -18,6 +18,7 @@ from kochat.study.data_digests import data_files
 from kochat.study.resolved_runs import ResolvedRun
 from kochat.study.resolved_study import ResolvedStudy
 from kochat.study.run_settings import command, settings
+from kochat.study.weight_changes import changes_by_run
 
 CLEANING = "cleaning.json"  # a copy of the cleaning summary, so that the study's folder can be moved
 
@@ -33,8 +34,11 @@ def write_study_file(
         folders: run name -> folder of the run.
         data: ``summary``, the path of the cleaning summary, ``dirt_scores``, and whether it is ``embedded``.
     """
+    changes = changes_by_run(folders)
     shutil.copyfile(data["summary"], folder / CLEANING)
     content = describe(study, {name: path.relative_to(folder) for name, path in folders.items()})
+    for entry in content.runs:
+        entry.change = changes.get(entry.name)
     content.environment = environment()
     content.data = DataEntry(
         summary=CLEANING,
