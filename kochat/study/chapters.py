@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from kochat.report import figures as plots
@@ -143,8 +144,8 @@ def chains(view: StudyView) -> list[Section]:
 
 
 def _win_rates(view: StudyView, chains: Sequence[Contrast]) -> list[Block | None]:
-    pairs = dict.fromkeys(pair for chain in chains for pair in _known_pairs(view, chain))
-    table = tables.win_rates_table(view, list(pairs))
+    pairs = {(ours.name, theirs.name): (ours, theirs) for chain in chains for ours, theirs in _known_pairs(view, chain)}
+    table = tables.win_rates_table(view, list(pairs.values()))
     return [table, note(view.texts, "note.win_rates")] if table else []
 
 
@@ -190,10 +191,11 @@ def weights(view: StudyView) -> list[Section]:
 
 def limits(view: StudyView, reports: Sequence[StageReport]) -> Section:
     """Return the chapter on what the numbers do not show; each stage adds its own sentences."""
-    texts, seeds = view.texts, _seeds(view)
+    texts = view.texts
+    repeats = max(Counter(run.entry.origin for run in view.results.runs.values()).values(), default=0)
     own = [said for report in reports if report.runs for said in report.offers("limits", _no_limits)(report.view)]
     points = [
-        texts("limits.one_seed" if len(seeds) <= 1 else "limits.seeds", n=len(seeds)),
+        texts("limits.one_seed" if repeats <= 1 else "limits.seeds", n=repeats),
         texts("limits.size", size=view.results.study.test_set.size),
         *own,
         texts("limits.judge"),
