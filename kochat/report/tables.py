@@ -163,13 +163,18 @@ def primary_table(view: StudyView) -> Table | None:
         least = texts.number(metric, difference.estimate.detectable, signed=True).lstrip("+")
         numbers = [
             texts.interval(metric, difference.interval, signed=True),
-            p_text(difference.p_value),
-            p_text(test.p_value),
+            _p_cell(difference.p_value),
+            _p_cell(test.p_value),
         ]
         said = Cell(texts("test.clear" if is_clear(difference, test.p_value) else "test.unclear"))
         rows.append([Cell(names), Cell(texts.metric(metric)), *map(Cell, numbers), Cell(least), said])
     header = _header(texts, "contrast", "metric", "difference", "p", "p_corrected", "detectable", "result")
     return Table(texts("caption.primary"), header, rows, text_columns=2) if rows else None
+
+
+def _p_cell(p_value: float) -> str:
+    """Return a p-value without the sign of equality that it has in a sentence."""
+    return p_text(p_value).removeprefix("= ")
 
 
 def arms_table(view: StudyView, caption: str, arms: Sequence[Arm], metrics: Sequence[str]) -> Table | None:
