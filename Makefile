@@ -42,9 +42,9 @@ format: $(VENV)/.installed-dev  ## format the code
 bench: $(VENV)/.installed  ## compare with TRL and transformers' Trainer, for hours (benchmarks/results/peers.md)
 	$(BIN)/python -m benchmarks.peers
 
-# The runs to look at right after a clone: curves, scored answers and report, no weights, and no config.yaml (its paths are this machine's).
-# The largest files are left out; the report that was made from them is there.
-EXAMPLE_LEFT_OUT := best_of_n.jsonl pair_scores.jsonl ppo_samples.jsonl samples.jsonl
+# The runs to look at right after a clone: curves and report, no weights, and no config.yaml (its paths are this machine's).
+# Files with answers are left out (6 MB); the report that was made from them is there.
+EXAMPLE_LEFT_OUT := best_of_n.jsonl pair_scores.jsonl ppo_samples.jsonl rm_scores.jsonl samples.jsonl scored.jsonl
 EXAMPLE_FILES := -name 'events.out.tfevents.*' -o -name '*.csv' -o -name '*.jsonl' -o -name 'done.json' -o -name 'study.json' \
 	-o -name 'cleaning.json' -o -name 'report.*' -o -name '*.svg'
 
@@ -58,9 +58,9 @@ base: $(VENV)/.installed  ## pretrain the base that kochat brings, for an hour (
 	$(BIN)/python -m kochat export base_$(lastword $(BASE_PARTS)) --dtype bfloat16 --out build/base
 	cp build/base/* kochat/world/base/
 
-example:  ## copy the finished quickstart study to lightning_logs/example, to be committed
+example:  ## copy the finished three-seed study to lightning_logs/example, to be committed
 	rm -rf lightning_logs/example && mkdir -p lightning_logs/example
-	cd lightning_logs/quickstart && find . -type f \( $(EXAMPLE_FILES) \) | tar cf - -T - | tar xf - -C ../example
+	cd lightning_logs/quickstart_seeds && find . -type f \( $(EXAMPLE_FILES) \) | tar cf - -T - | tar xf - -C ../example
 	cd lightning_logs/example && find . -type f \( $(patsubst %,-name % -o,$(EXAMPLE_LEFT_OUT)) -false \) -delete
 	du -sh lightning_logs/example
 
