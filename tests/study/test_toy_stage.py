@@ -158,8 +158,9 @@ def test_answers_side_by_side_are_told_apart(study, lang):
 @pytest.mark.parametrize("lang", ["en", "ko"])
 def test_learning_rates_and_seeds_are_told_apart_in_legends_and_sentences(study, lang):
     html = report(study, lang, "--stages", "tests.toy_stage")
+    suffix = "" if lang == "ko" else f".{lang}"
     for name in ("toy_loss", "verdicts"):
-        svg = (study / "plots" / f"{name}.svg").read_text(encoding="utf-8")
+        svg = (study / "plots" / f"{name}{suffix}.svg").read_text(encoding="utf-8")
         assert all(f">{label}<" in svg for label in labels(lang)), name
     points = re.findall(r"<dd>.*?</dd>", html, flags=re.DOTALL)
     sentences = [said for point in points for said in re.findall(r"<p>(.*?)</p>", point) if WORDS[lang][0] in said]

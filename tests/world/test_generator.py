@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 
 def test_an_unknown_size_is_named() -> None:
-    with pytest.raises(UserError, match="size='huge' is unknown; choose quickstart or full or tiny"):
+    with pytest.raises(UserError, match="size='huge' is unknown; choose quickstart or rankings or full or tiny"):
         write_sample("unused", size="huge")
 
 
