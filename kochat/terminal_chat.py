@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from kochat.data.encoding import encode_prompt
+from kochat.engine.warnings_shown import quiet_libraries
 from kochat.errors import UserError
 from kochat.nn.decoding import GenerationSettings, decode, generate
 from kochat.nn.exports import read_info
@@ -50,6 +51,7 @@ def chat(folder: Path, prompts: list[str] | None, options: ChatOptions) -> None:
         prompts: the prompts; None reads lines from standard input.
         options: how answers are sampled.
     """
+    quiet_libraries()
     tokenizer = load_tokenizer(folder)
     role = HostPool().load("policy", folder)
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id

@@ -1,6 +1,9 @@
 """What a run writes into the terminal: the progress bar's texts, and warnings in one plain line."""
 
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,8 @@ from kochat.engine.progress_bar import RunProgressBar
 from kochat.engine.warnings_shown import quiet_libraries
 from tests.engine.toy import ToyChat
 from tests.stages.harness import trainer
+
+ROOT = Path(__file__).parents[2]
 
 
 class Described(RunProgressBar):
@@ -30,6 +35,13 @@ def test_the_epoch_is_right_where_only_the_steps_end_the_run(tmp_path, epochs, t
 def test_no_version_number_stands_beside_the_bar(tmp_path):
     run = trainer(tmp_path, logger=True)
     assert RunProgressBar().get_metrics(run, ToyChat()) == {}
+
+
+def test_a_chat_shows_answers_alone():
+    command = [sys.executable, "-m", "kochat", "chat", "kochat/world/base", "--prompt", "안녕하세요"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=True)
+    assert done.stdout.strip()
+    assert done.stderr == ""
 
 
 def test_our_warnings_are_one_plain_line_and_others_keep_their_place_in_the_code():
