@@ -147,10 +147,13 @@ class StudyView:
 
     def p_value(self, ours: Arm, theirs: Arm, metric: str) -> float | None:
         """Return the p-value of a difference; that of a primary test is corrected. None if the metric was not measured."""
-        key = ours.names, theirs.names, metric
-        corrected = {(test.ours.names, test.theirs.names, test.metric): test.p_value for test in self.primary}
         difference = self.difference(ours, theirs, metric)
-        return corrected.get(key, None if difference is None else difference.p_value)
+        own = None if difference is None else difference.p_value
+        return self._corrected.get((ours.names, theirs.names, metric), own)
+
+    @cached_property
+    def _corrected(self) -> dict[tuple[object, ...], float]:
+        return {(test.ours.names, test.theirs.names, test.metric): test.p_value for test in self.primary}
 
 
 @dataclass(frozen=True)
